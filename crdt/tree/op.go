@@ -1,0 +1,272 @@
+package tree
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/echofs/echofs/identity/codec"
+)
+
+// Limits of a payload. They are part of what makes an entry valid, so every
+// device must use the same ones.
+const (
+	MaxPayload = 1 << 20   // bytes of an encoded payload
+	MaxOps     = 256       // operations in a payload
+	MaxInline  = 256 << 10 // bytes of content carried in an operation
+	MaxChange  = 256 << 10 // bytes of one Automerge change
+	MaxName    = 4096      // bytes of a name; what is above 255 is shown cut
+	MaxTarget  = 4096      // bytes of a symbolic link's target
+	MaxOver    = 1024      // versions one write may replace
+	MaxSize    = 1 << 50   // bytes of a blob
+)
+
+// NodeID names a node for ever, wherever it is moved.
+type NodeID [16]byte
+
+// Root is the folder that every space has without anybody creating it.
+var Root NodeID
+
+func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
+
+// Compare orders node IDs by their bytes.
+func (id NodeID) Compare(o NodeID) int { return bytes.Compare(id[:], o[:]) }
+
+// A Version names one operation: the N-th of its feed, counted from 1.
+type Version struct {
+	_    struct{} `cbor:",toarray"`
+	Feed [32]byte
+	N    uint64
+}
+
+// IsZero reports whether v names no operation.
+func (v Version) IsZero() bool { return v.N == 0 }
+
+// Compare orders versions by feed, then by number.
+func (v Version) Compare(o Version) int {
+	if c := bytes.Compare(v.Feed[:], o.Feed[:]); c != 0 {
+		return c
+	}
+	return cmp.Compare(v.N, o.N)
+}
+
+// Kind says what the content of a node is.
+type Kind uint8
+
+// Kinds of content. None replaces content with nothing: that is how a node, or
+// one of the versions in a conflict, is removed.
+const (
+	None Kind = iota
+	Dir
+	Bytes // carried in the operation
+	Blob  // chunks, named by hash and size
+	Symlink
+)
+
+// Op is one operation on one node. At least one of its parts is set. N is its
+// number in its feed; on the wire it follows from the payload's first number.
+type Op struct {
+	N       uint64   `cbor:"-"`
+	Node    NodeID   `cbor:"1,keyasint"`
+	Lamport uint64   `cbor:"2,keyasint"`
+	Place   *Place   `cbor:"3,keyasint,omitempty"`
+	Meta    *Meta    `cbor:"4,keyasint,omitempty"`
+	Content *Content `cbor:"5,keyasint,omitempty"`
+	Edit    *Edit    `cbor:"6,keyasint,omitempty"`
+}
+
+// Place puts the node under a name into a folder.
+type Place struct {
+	Parent NodeID    `cbor:"1,keyasint"`
+	Name   []byte    `cbor:"2,keyasint"`
+	Over   []Version `cbor:"3,keyasint,omitempty"`
+}
+
+// Meta sets the attributes of the node.
+type Meta struct {
+	Exec  bool      `cbor:"1,keyasint,omitempty"`
+	Mtime int64     `cbor:"2,keyasint,omitempty"` // nanoseconds since 1970
+	Over  []Version `cbor:"3,keyasint,omitempty"`
+}
+
+// Content sets the content of the node.
+type Content struct {
+	Kind Kind      `cbor:"1,keyasint"`
+	Data []byte    `cbor:"2,keyasint,omitempty"` // Bytes: the content; Symlink: the target
+	Hash []byte    `cbor:"3,keyasint,omitempty"` // Blob: 32 bytes
+	Size int64     `cbor:"4,keyasint,omitempty"` // Blob
+	Over []Version `cbor:"5,keyasint,omitempty"`
+}
+
+// Edit changes the text of the node: one Automerge change to the document that
+// was made from the bytes of Base. All live versions with one Base are one text.
+type Edit struct {
+	Base   Version   `cbor:"1,keyasint"`
+	Change []byte    `cbor:"2,keyasint"`
+	Over   []Version `cbor:"3,keyasint,omitempty"`
+}
+
+type payload struct {
+	Version uint64 `cbor:"1,keyasint"`
+	First   uint64 `cbor:"2,keyasint"`
+	Ops     []Op   `cbor:"3,keyasint"`
+}
+
+const payloadVersion = 1
+
+// ErrInvalid is wrapped by every error about a payload or an operation that no
+// honest device makes.
+var ErrInvalid = errors.New("invalid operation")
+
+// Encode returns the canonical bytes of ops, whose numbers must be contiguous.
+func Encode(ops []Op) ([]byte, error) {
+	if len(ops) == 0 || len(ops) > MaxOps {
+		return nil, fmt.Errorf("%w: %d operations in a payload", ErrInvalid, len(ops))
+	}
+	for i := range ops {
+		if ops[i].N != ops[0].N+uint64(i) {
+			return nil, fmt.Errorf("%w: operation %d after %d", ErrInvalid, ops[i].N, ops[0].N)
+		}
+	}
+	p := payload{payloadVersion, ops[0].N, ops}
+	if err := check(p); err != nil {
+		return nil, err
+	}
+	data, err := codec.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxPayload {
+		return nil, fmt.Errorf("%w: payload of %d bytes", ErrInvalid, len(data))
+	}
+	return data, nil
+}
+
+// Decode reads what Encode wrote and refuses everything else.
+func Decode(data []byte) ([]Op, error) {
+	if len(data) > MaxPayload {
+		return nil, fmt.Errorf("%w: payload of %d bytes", ErrInvalid, len(data))
+	}
+	var p payload
+	if err := codec.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	for i := range p.Ops {
+		p.Ops[i].N = p.First + uint64(i)
+	}
+	if err := check(p); err != nil {
+		return nil, err
+	}
+	return p.Ops, nil
+}
+
+func check(p payload) error {
+	if p.Version != payloadVersion {
+		return fmt.Errorf("%w: payload version %d, this echofs knows %d", ErrInvalid, p.Version, payloadVersion)
+	}
+	if len(p.Ops) == 0 || len(p.Ops) > MaxOps {
+		return fmt.Errorf("%w: %d operations in a payload", ErrInvalid, len(p.Ops))
+	}
+	if p.First == 0 || p.First > 1<<62 {
+		return fmt.Errorf("%w: first number %d", ErrInvalid, p.First)
+	}
+	for i := range p.Ops {
+		if err := p.Ops[i].check(); err != nil {
+			return fmt.Errorf("operation %d: %w", p.First+uint64(i), err)
+		}
+	}
+	return nil
+}
+
+func (op *Op) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+	}
+	switch {
+	case op.Node == Root:
+		return bad("the root does not change")
+	case op.Place == nil && op.Meta == nil && op.Content == nil && op.Edit == nil:
+		return bad("empty")
+	case op.Content != nil && op.Edit != nil:
+		return bad("content and edit in one")
+	case op.Lamport == 0 || op.Lamport > 1<<62:
+		return bad("lamport %d", op.Lamport)
+	}
+	if p := op.Place; p != nil {
+		if len(p.Name) > MaxName {
+			return bad("name of %d bytes", len(p.Name))
+		}
+		if err := checkOver(p.Over); err != nil {
+			return err
+		}
+	}
+	if m := op.Meta; m != nil {
+		if err := checkOver(m.Over); err != nil {
+			return err
+		}
+	}
+	if e := op.Edit; e != nil {
+		switch {
+		case e.Base.N == 0:
+			return bad("edit of nothing")
+		case len(e.Change) == 0 || len(e.Change) > MaxChange:
+			return bad("change of %d bytes", len(e.Change))
+		case len(e.Over) == 0:
+			return bad("edit that follows nothing")
+		}
+		return checkOver(e.Over)
+	}
+	if c := op.Content; c != nil {
+		data, hash := 0, 0
+		switch c.Kind {
+		case None, Dir:
+		case Bytes:
+			data = MaxInline
+		case Symlink:
+			data = MaxTarget
+		case Blob:
+			hash = 32
+		default:
+			return bad("unknown kind %d", c.Kind)
+		}
+		if len(c.Data) > data || len(c.Hash) != hash || c.Size < 0 || c.Size > MaxSize || hash == 0 && c.Size != 0 {
+			return bad("content of kind %d with %d bytes, hash of %d, size %d", c.Kind, len(c.Data), len(c.Hash), c.Size)
+		}
+		return checkOver(c.Over)
+	}
+	return nil
+}
+
+// checkOver wants versions sorted and each once, so that one set has one encoding.
+func checkOver(over []Version) error {
+	if len(over) > MaxOver {
+		return fmt.Errorf("%w: replaces %d versions", ErrInvalid, len(over))
+	}
+	for i, v := range over {
+		if v.N == 0 || i > 0 && over[i-1].Compare(v) >= 0 {
+			return fmt.Errorf("%w: versions out of order", ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// Named returns every version that op refers to: they must have been applied
+// before op is.
+func (op *Op) Named() []Version {
+	var named []Version
+	if op.Place != nil {
+		named = append(named, op.Place.Over...)
+	}
+	if op.Meta != nil {
+		named = append(named, op.Meta.Over...)
+	}
+	if op.Content != nil {
+		named = append(named, op.Content.Over...)
+	}
+	if op.Edit != nil {
+		named = append(append(named, op.Edit.Base), op.Edit.Over...)
+	}
+	return named
+}
