@@ -1,0 +1,25 @@
+package localapi
+
+import "context"
+
+// Backend is what the daemon does for its local clients. Spaces are named by
+// their name on this device or by the first digits of their ID.
+type Backend interface {
+	Status(ctx context.Context) (Status, error)
+	// Down asks the daemon to stop. It returns before the daemon has stopped.
+	Down(ctx context.Context) error
+	SetOnline(ctx context.Context, online bool) (Status, error)
+
+	CreateSpace(ctx context.Context, name string) (Space, error)
+	Spaces(ctx context.Context) ([]Space, error)
+	Space(ctx context.Context, name string) (Space, error)
+	Members(ctx context.Context, space string) ([]Member, error)
+	Share(ctx context.Context, space string, req ShareRequest) (Invitation, error)
+	// Join returns when the space is in the mount with the files of the inviter.
+	// It calls progress, from one goroutine, with what it is waiting for.
+	Join(ctx context.Context, req JoinRequest, progress func(string)) (Space, error)
+	// Rebuild makes the space's files anew from its log.
+	Rebuild(ctx context.Context, space string) (Space, error)
+
+	Apps(ctx context.Context) ([]App, error)
+}
