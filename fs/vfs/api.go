@@ -1,0 +1,99 @@
+package vfs
+
+import (
+	"log/slog"
+	"syscall"
+	"time"
+)
+
+// Ino numbers a file, folder or link while somebody knows it. A number that
+// belongs to a published node is the same after a restart.
+type Ino uint64
+
+// RootIno is the mount root, the folder that lists the spaces.
+const RootIno Ino = 1
+
+// Caller is who asks, as the kernel tells it.
+type Caller struct {
+	PID      uint32 // a thread; 0 for the kernel itself
+	UID, GID uint32
+}
+
+// Config is what a file system needs.
+type Config struct {
+	Dir      string // scratch files and working copies of this device; made if missing
+	Log      *slog.Logger
+	UID, GID uint32           // owner of everything: the mounter
+	Now      func() time.Time // nil is time.Now
+	// Process maps a thread to its process. Leave it nil outside of tests: the
+	// default asks /proc and also tells two processes with one number apart.
+	Process func(tid uint32) uint32
+}
+
+// Attr is what stat tells.
+type Attr struct {
+	Ino                 Ino
+	Mode                uint32 // S_IF… and permissions
+	Size                uint64
+	Nlink               uint32
+	UID, GID            uint32
+	Mtime, Ctime, Atime time.Time
+	// Volatile: processes are told different things now; do not cache.
+	Volatile bool
+}
+
+// IsDir reports whether the attributes are those of a folder.
+func (a Attr) IsDir() bool { return a.Mode&syscall.S_IFMT == syscall.S_IFDIR }
+
+// SetAttr says what to change; nil leaves as it is.
+type SetAttr struct {
+	Size         *uint64
+	Mode         *uint32
+	UID, GID     *uint32
+	Mtime, Atime *time.Time
+}
+
+// DirEntry is one name in a folder. Mode holds the S_IF… bits only.
+type DirEntry struct {
+	Name string
+	Ino  Ino
+	Mode uint32
+}
+
+// Flags of Rename, as in renameat2.
+const (
+	RenameNoReplace = 1
+	RenameExchange  = 2
+)
+
+// Statfs is the state of the real disk under the file system.
+type Statfs struct {
+	Blocks, Bfree, Bavail uint64
+	Files, Ffree          uint64
+	Bsize, NameLen        uint32
+}
+
+// Invalidation says what the kernel may hold that is not so any more.
+//
+// Content: drop pages of Ino (0: nothing) and its attributes. Attr: attributes
+// only. Entry: Name in Parent appeared or now means Ino. Delete: Name in Parent
+// is gone; Ino, if not 0, is what it was.
+type Invalidation struct {
+	Kind   InvalidationKind
+	Ino    Ino
+	Parent Ino
+	Name   string
+	Dir    bool // Ino is a folder
+	Remote bool // a peer's change, of which watchers should hear
+}
+
+// InvalidationKind says which part is stale.
+type InvalidationKind uint8
+
+// Kinds of invalidation.
+const (
+	Content InvalidationKind = iota
+	Attributes
+	Entry
+	Delete
+)
