@@ -1,0 +1,7 @@
+//go:build !linux
+
+package rtc
+
+import "net"
+
+func force(*net.UDPConn) {}
