@@ -73,27 +73,17 @@ type Statfs struct {
 	Bsize, NameLen        uint32
 }
 
-// Invalidation says what the kernel may hold that is not so any more.
-//
-// Content: drop pages of Ino (0: nothing) and its attributes. Attr: attributes
-// only. Entry: Name in Parent appeared or now means Ino. Delete: Name in Parent
-// is gone; Ino, if not 0, is what it was.
+// Invalidation says what the kernel may hold that is not so any more. Several
+// flags may be set.
 type Invalidation struct {
-	Kind   InvalidationKind
+	Content bool // drop the pages of Ino and its attributes
+	Attr    bool // drop the attributes of Ino
+	Entry   bool // Name in Parent appeared or now means Ino
+	Delete  bool // Name in Parent is gone; Ino, if not 0, is what it was
+
 	Ino    Ino
 	Parent Ino
 	Name   string
 	Dir    bool // Ino is a folder
 	Remote bool // a peer's change, of which watchers should hear
 }
-
-// InvalidationKind says which part is stale.
-type InvalidationKind uint8
-
-// Kinds of invalidation.
-const (
-	Content InvalidationKind = iota
-	Attributes
-	Entry
-	Delete
-)
