@@ -46,8 +46,8 @@ var mayImport = map[string][]string{
 	"net/rtc":       {},
 	"net/signaling": {"identity/...", "net/wire"},
 	"net/mesh":      {"net/rtc", "net/signaling", "net/wire", "identity/..."},
-	"net/replicate": {"net/mesh", "net/wire", "crdt/space", "identity/..."},
-	"net/admission": {"net/mesh", "net/wire", "crdt/space", "identity/..."},
+	"net/replicate": {"net/mesh", "net/wire", "crdt/space", "crdt/feed", "identity/..."},
+	"net/admission": {"net/mesh", "net/wire", "crdt/space", "crdt/feed", "identity/..."},
 
 	"kube/web": {"crdt/space"},
 
