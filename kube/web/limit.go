@@ -1,0 +1,49 @@
+package web
+
+import (
+	"net"
+	"sync"
+)
+
+// limited is a listener that holds at most cap(slots) connections open; more
+// wait in the kernel's queue.
+type limited struct {
+	net.Listener
+	slots chan struct{}
+	once  sync.Once
+	done  chan struct{} // closed by Close
+}
+
+func limit(l net.Listener, n int) *limited {
+	return &limited{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &counted{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+type counted struct {
+	net.Conn
+	free func()
+}
+
+func (c *counted) Close() error {
+	err := c.Conn.Close()
+	c.free()
+	return err
+}
