@@ -49,7 +49,7 @@ var (
 type Error struct {
 	Op   string // "read", "write" or "decode"
 	Type Type
-	Size int // announced size of the body
+	Size int64 // announced size of the body
 	Err  error
 }
 
