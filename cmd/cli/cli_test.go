@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echofs/echofs/cmd/localapi"
+)
+
+// evil is a name that a peer chose to confuse a terminal.
+const evil = "ev\x1b]0;owned\x07il\u202e\nname"
+
+// fake is a daemon of which only the answers matter here.
+type fake struct {
+	localapi.Backend
+	share localapi.ShareRequest
+	join  localapi.JoinRequest
+}
+
+func (f *fake) Status(context.Context) (localapi.Status, error) {
+	return localapi.Status{
+		Name: evil, Version: "v1", HTTP: "127.0.0.1:4480", Mount: "/mnt",
+		Spaces:   []localapi.Space{{Name: "notes", Path: "/mnt/notes"}},
+		Links:    []localapi.Link{{Name: evil, State: "up"}},
+		Problems: []localapi.Problem{{Message: evil, Next: "do this"}},
+	}, nil
+}
+
+func (f *fake) Spaces(context.Context) ([]localapi.Space, error) {
+	return []localapi.Space{{Name: "notes", Path: "/mnt/notes"}, {Name: "work"}}, nil
+}
+
+func (f *fake) Space(_ context.Context, name string) (localapi.Space, error) {
+	return localapi.Space{}, &localapi.Error{Code: localapi.NotFound, Message: "there is no space " + name, Next: "see echofs space list"}
+}
+
+func (f *fake) CreateSpace(_ context.Context, name string) (localapi.Space, error) {
+	return localapi.Space{}, &localapi.Error{Code: localapi.Busy, Message: "taken"}
+}
+
+func (f *fake) Share(_ context.Context, space string, req localapi.ShareRequest) (localapi.Invitation, error) {
+	f.share = req
+	return localapi.Invitation{URL: "echofs://join#abc", Space: space, Role: req.Role, Expires: time.Unix(1e9, 0)}, nil
+}
+
+func (f *fake) Join(ctx context.Context, req localapi.JoinRequest, progress func(string)) (localapi.Space, error) {
+	f.join = req
+	progress("looking")
+	if req.Invitation == "slow" {
+		<-ctx.Done()
+		return localapi.Space{}, ctx.Err()
+	}
+	if req.Invitation == "used" {
+		return localapi.Space{}, &localapi.Error{Code: localapi.Refused, Message: "used", Next: "ask for a new one"}
+	}
+	return localapi.Space{Name: "notes", Path: "/mnt/notes"}, nil
+}
+
+func (f *fake) Members(context.Context, string) ([]localapi.Member, error) {
+	return []localapi.Member{{Name: evil, Role: "editor", Identity: strings.Repeat("ab", 32)}}, nil
+}
+
+func (f *fake) Apps(context.Context) ([]localapi.App, error) {
+	return []localapi.App{
+		{Name: "board", Space: "notes", URL: "http://board--notes.localhost:1/"},
+		{Name: "board", Space: "work", URL: "http://board--work.localhost:1/"},
+		{Name: "chart", Space: "work", URL: "http://chart--work.localhost:1/"},
+	}, nil
+}
+
+// start serves f in a new home until the test ends.
+func start(t *testing.T, f *fake) (home string) {
+	t.Helper()
+	home = t.TempDir()
+	l, err := localapi.Listen(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- localapi.Serve(ctx, l, f, "v1", slog.New(slog.DiscardHandler)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return home
+}
+
+// result is what a command left behind.
+type result struct {
+	code        int
+	out, errOut string
+}
+
+func run(home, stdin string, args ...string) result {
+	var out, errOut bytes.Buffer
+	env := map[string]string{"ECHOFS_HOME": home, "HOME": "/nowhere"}
+	code := Run(context.Background(), Env{
+		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errOut,
+		Getenv: func(key string) string { return env[key] },
+	}, append([]string{"echofs"}, args...))
+	return result{code, out.String(), errOut.String()}
+}
+
+func TestCommands(t *testing.T) {
+	f := &fake{}
+	home := start(t, f)
+	tests := []struct {
+		args   string
+		stdin  string
+		code   int
+		out    string // part of stdout
+		errOut string // part of stderr
+	}{
+		{args: "", out: "COMMANDS"},
+		{args: "help", out: "EXIT CODES"},
+		{args: "help space share", out: "--role ROLE"},
+		{args: "space share --help", out: "EXAMPLES"},
+		{args: "help nonsense", code: exitUsage, errOut: `there is no command "nonsense"`},
+		{args: "spcae list", code: exitUsage, errOut: `did you mean "space"?`},
+		{args: "space", out: "COMMANDS"},
+		{args: "space creat x", code: exitUsage, errOut: `did you mean "create"?`},
+		{args: "space create", code: exitUsage, errOut: "it takes one argument, NAME"},
+		{args: "space create a b", code: exitUsage, errOut: "it takes one argument, NAME"},
+		{args: "status extra", code: exitUsage, errOut: "it takes no arguments"},
+		{args: "status --bogus", code: exitUsage, errOut: "see echofs status --help"},
+		{args: "--bogus status", code: exitUsage, errOut: "not defined"},
+		{args: "status", out: "PROBLEMS"},
+		{args: "space create notes", code: exitBusy, errOut: "taken"},
+		{args: "space info nope", code: exitNotFound, errOut: "→ see echofs space list"},
+		{args: "space list", out: "/mnt/notes"},
+		{args: "space ls --json", out: `"path": "/mnt/notes"`},
+		{args: "space share notes --role king", code: exitUsage, errOut: "reader, editor, admin"},
+		{args: "space share notes --ttl -1s", code: exitUsage, errOut: "--ttl"},
+		{args: "space join echofs://join#x", out: "/mnt/notes\n"},
+		{args: "space join used", code: exitRefused, errOut: "ask for a new one"},
+		{args: "space join slow --timeout 50ms", code: exitUnreachable, errOut: "did not answer within 50ms"},
+		{args: "space join -", stdin: " echofs://join#y \n", out: "/mnt/notes\n"},
+		{args: "space join -", code: exitUsage, errOut: "stdin"},
+		{args: "space members notes", out: "editor"},
+		{args: "app list", out: "http://chart--work.localhost:1/"},
+		{args: "app open chart --print", out: "http://chart--work.localhost:1/\n"},
+		{args: "app open notes/board", out: "http://board--notes.localhost:1/\n"},
+		{args: "app open --space work board", out: "http://board--work.localhost:1/\n"},
+		{args: "app open board", code: exitUsage, errOut: "echofs app open notes/board"},
+		{args: "app open nope", code: exitNotFound, errOut: "see echofs app list"},
+		{args: "--home /nowhere/at/all status", code: exitNotRunning, errOut: "echofs up"},
+		{args: "status --home /nowhere/at/all", code: exitNotRunning, errOut: "echofs up"},
+		{args: "up --log loud", code: exitUsage, errOut: "--log loud"},
+		{args: "version --json", out: `"daemon": "v1"`},
+		{args: "completion bash", out: "complete -o default"},
+		{args: "completion zsh", out: "#compdef"},
+		{args: "completion fish", out: "complete -c echofs"},
+		{args: "completion tcsh", code: exitUsage, errOut: "bash, zsh, fish"},
+		{args: "space info --generate-bash-completion", out: "notes\nwork\n"},
+		{args: "space --generate-bash-completion", out: "share\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			got := run(home, tt.stdin, strings.Fields(tt.args)...)
+			if got.code != tt.code || !strings.Contains(got.out, tt.out) || !strings.Contains(got.errOut, tt.errOut) {
+				t.Errorf("code %d (want %d)\nstdout %q (want %q)\nstderr %q (want %q)",
+					got.code, tt.code, got.out, tt.out, got.errOut, tt.errOut)
+			}
+			if got.code == 0 && tt.errOut == "" && strings.Contains(got.errOut, "→") {
+				t.Errorf("success with a hint: %q", got.errOut)
+			}
+			for _, r := range got.out + got.errOut {
+				if r < ' ' && r != '\n' && r != '\t' || r == '\u202e' {
+					t.Fatalf("a name of a peer reached the terminal: %q%q", got.out, got.errOut)
+				}
+			}
+		})
+	}
+	if f.join.Invitation != "echofs://join#y" {
+		t.Errorf("the invitation on stdin arrived as %q", f.join.Invitation)
+	}
+}
+
+func TestShareEndsWithTheInvitation(t *testing.T) {
+	f := &fake{}
+	home := start(t, f)
+	got := run(home, "", "space", "share", "notes", "--role", "reader", "--ttl", "10m")
+	if got.code != 0 || got.out != "echofs://join#abc\n" {
+		t.Errorf("got %+v", got)
+	}
+	if want := (localapi.ShareRequest{Role: "reader", TTL: 10 * time.Minute}); f.share != want {
+		t.Errorf("asked for %+v, want %+v", f.share, want)
+	}
+}
+
+func TestJSONKeepsNames(t *testing.T) {
+	got := run(start(t, &fake{}), "", "space", "members", "notes", "--json")
+	var members []localapi.Member
+	if err := json.Unmarshal([]byte(got.out), &members); err != nil || members[0].Name != evil {
+		t.Errorf("got %q, %v", got.out, err)
+	}
+}
+
+func TestHome(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"default", map[string]string{"HOME": "/home/ann"}, "/home/ann/.local/share/echofs"},
+		{"XDG", map[string]string{"HOME": "/home/ann", "XDG_DATA_HOME": "/data"}, "/data/echofs"},
+		{"relative XDG does not count", map[string]string{"HOME": "/home/ann", "XDG_DATA_HOME": "data"}, "/home/ann/.local/share/echofs"},
+		{"ECHOFS_HOME", map[string]string{"HOME": "/home/ann", "ECHOFS_HOME": "/x/../y"}, "/y"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var errOut bytes.Buffer
+			code := Run(context.Background(), Env{
+				Stdout: &errOut, Stderr: &errOut,
+				Getenv: func(key string) string { return tt.env[key] },
+			}, []string{"echofs", "status"})
+			if code != exitNotRunning || !strings.Contains(errOut.String(), "no daemon is running for "+tt.want+"\n") {
+				t.Errorf("code %d, %s", code, errOut.String())
+			}
+		})
+	}
+}
+
+func TestClean(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"plain näme 日本", "plain näme 日本"},
+		{"a\x1b[2Jb", `a\u001b[2Jb`},
+		{"a\nb\tc", `a\u000ab\u0009c`},
+		{"ab\u202ecd", `ab\u202ecd`},
+		{"zero\u200bwidth", `zero\u200bwidth`},
+		{"bad\xff", `bad\xff`},
+		{"real \uFFFD", "real \uFFFD"},
+		{`back\slash`, `back\\slash`},
+		{"nbsp\u00a0", `nbsp\u00a0`},
+	}
+	for _, tt := range tests {
+		if got := clean(tt.in); got != tt.want {
+			t.Errorf("clean(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestReorder(t *testing.T) {
+	app := (&command{ui: &ui{}}).app()
+	tests := []struct{ in, want string }{
+		{"echofs", "echofs"},
+		{"echofs space share n --role reader", "echofs space share --role reader n"},
+		{"echofs --home /x space share n", "echofs --home /x space share n"},
+		{"echofs space --home /x share n --json", "echofs space --home /x share --json n"},
+		{"echofs space share n --role=reader -- --odd", "echofs space share --role=reader n -- --odd"},
+		{"echofs space join - --name x", "echofs space join --name x -"},
+		{"echofs space create list", "echofs space create list"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(reorder(app, strings.Fields(tt.in)), " "); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
