@@ -1,0 +1,111 @@
+package fusefs
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/echofs/echofs/fs/vfs"
+)
+
+// lookup finds a name and counts it as told to the kernel.
+func (f *filesystem) lookup(h *fuse.InHeader, parent vfs.Ino, name string, out *fuse.EntryOut) error {
+	for {
+		w := f.watch()
+		a, err := f.vfs.Lookup(caller(h), parent, name)
+		if err != nil {
+			return err
+		}
+		if !f.known.add(a.Ino, w.known) {
+			// Forgotten by vfs just now. Counted as it is, it stays for the
+			// second try.
+			again, err := f.vfs.Lookup(caller(h), parent, name)
+			if err != nil || again.Ino != a.Ino {
+				f.known.drop(a.Ino, 1)
+				continue
+			}
+			a = again
+		}
+		w.entry(a, out)
+		return nil
+	}
+}
+
+func (f *filesystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	w := f.watch()
+	err := f.lookup(in, vfs.Ino(in.NodeId), name, out)
+	if errors.Is(err, os.ErrNotExist) {
+		// Inode 0 says that there is no such name, for as long as this holds.
+		entry, _ := w.validity(vfs.Attr{})
+		*out = fuse.EntryOut{}
+		out.SetEntryTimeout(entry)
+		return fuse.OK
+	}
+	return f.status("lookup", err)
+}
+
+// made answers a request that made a name.
+func (f *filesystem) made(op string, w watch, a vfs.Attr, err error, out *fuse.EntryOut) fuse.Status {
+	if err != nil {
+		return f.status(op, err)
+	}
+	f.known.add(a.Ino, w.known)
+	w.entry(a, out)
+	return fuse.OK
+}
+
+func (f *filesystem) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	w := f.watch()
+	a, err := f.vfs.Mkdir(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Mode)
+	return f.made("mkdir", w, a, err, out)
+}
+
+// Mknod makes regular files only. A space holds no devices, and pipes and
+// sockets that another device sees would lead nowhere.
+func (f *filesystem) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	if kind := in.Mode & syscall.S_IFMT; kind != syscall.S_IFREG && kind != 0 {
+		return fuse.EPERM
+	}
+	w := f.watch()
+	c := caller(&in.InHeader)
+	a, h, err := f.vfs.Create(c, vfs.Ino(in.NodeId), name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, in.Mode)
+	status := f.made("mknod", w, a, err, out)
+	if err == nil {
+		if err := h.Release(c); err != nil {
+			f.log.Error("request failed", "op", "mknod", "err", err)
+		}
+	}
+	return status
+}
+
+func (f *filesystem) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	w := f.watch()
+	a, err := f.vfs.Symlink(caller(in), vfs.Ino(in.NodeId), name, target)
+	return f.made("symlink", w, a, err, out)
+}
+
+func (f *filesystem) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	w := f.watch()
+	a, err := f.vfs.Link(caller(&in.InHeader), vfs.Ino(in.Oldnodeid), vfs.Ino(in.NodeId), name)
+	return f.made("link", w, a, err, out)
+}
+
+func (f *filesystem) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
+	target, err := f.vfs.Readlink(caller(in), vfs.Ino(in.NodeId))
+	return []byte(target), f.status("readlink", err)
+}
+
+func (f *filesystem) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.status("unlink", f.vfs.Unlink(caller(in), vfs.Ino(in.NodeId), name))
+}
+
+func (f *filesystem) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.status("rmdir", f.vfs.Rmdir(caller(in), vfs.Ino(in.NodeId), name))
+}
+
+func (f *filesystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, name, newName string) fuse.Status {
+	return f.status("rename", f.vfs.Rename(caller(&in.InHeader), vfs.Ino(in.NodeId), name,
+		vfs.Ino(in.Newdir), newName, in.Flags))
+}
