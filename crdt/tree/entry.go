@@ -1,0 +1,302 @@
+package tree
+
+import (
+	"cmp"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Entry is one thing in a folder: a node, or a copy shown beside it.
+type Entry struct {
+	ID     NodeID // the node's, or the copy's own
+	Node   NodeID
+	Parent NodeID
+	Name   string
+	Kind   Kind // None: not shown
+	Exec   bool
+	Mtime  int64
+	Size   int64
+	Text   bool
+	Edited bool     // a document: its text is that of Key with all edits
+	Key    Version  // the content written, or the base of the edits
+	Hash   [32]byte // of a blob
+	Target string   // of a symbolic link
+	Tag    string   // names the content: other content, other tag
+	Copy   bool
+	Author [32]byte // feed of the latest write
+}
+
+// Get returns the entry with an ID, if it is shown.
+func (s *State) Get(id NodeID) (Entry, bool) {
+	if id == Root {
+		return Entry{Kind: Dir}, true
+	}
+	if n := s.nodes[id]; n != nil {
+		if !n.shown.linked {
+			return Entry{}, false
+		}
+		gs := n.groups()
+		if n.folder && (len(gs) == 0 || gs[0].best.Kind != Dir) {
+			gs = []group{{best: contentWrite{Kind: Dir}}} // deleted, but something in it lives
+		}
+		return s.entry(n, gs[0], n.id, n.shown.name), true
+	}
+	if ref, ok := s.project.copies[id]; ok {
+		n := s.nodes[ref.node]
+		for _, g := range n.groups() {
+			if g.key == ref.key {
+				e := s.entry(n, g, id, ref.name)
+				e.Copy = true
+				return e, true
+			}
+		}
+	}
+	return Entry{}, false
+}
+
+func (s *State) entry(n *node, g group, id NodeID, name string) Entry {
+	e := Entry{
+		ID: id, Node: n.id, Parent: n.shown.up, Name: name,
+		Kind: g.best.Kind, Size: g.best.Size, Text: g.best.Text, Edited: !g.plain,
+		Key: g.key, Hash: g.best.Hash, Target: g.best.Target, Author: g.best.Feed, Tag: Tag(g.live),
+	}
+	if m := winner(n.meta); m != nil {
+		e.Exec, e.Mtime = m.Exec, m.Mtime
+	}
+	if e.Kind == Dir {
+		e.Size, e.Tag = 0, ""
+	}
+	return e
+}
+
+// Tag names a content by the versions that make it.
+func Tag(live []Version) string {
+	var b strings.Builder
+	for i, v := range live {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(hex.EncodeToString(v.Feed[:8]))
+		b.WriteByte('-')
+		b.WriteString(strconv.FormatUint(v.N, 10))
+	}
+	return b.String()
+}
+
+// ParseTag returns the versions that a tag names, if all are known here.
+func (s *State) ParseTag(tag string) ([]Version, bool) {
+	var versions []Version
+	for part := range strings.SplitSeq(tag, ".") {
+		feed, num, ok := strings.Cut(part, "-")
+		if !ok {
+			return nil, false
+		}
+		n, err := strconv.ParseUint(num, 10, 64)
+		if err != nil {
+			return nil, false
+		}
+		found := false
+		for f, last := range s.applied {
+			if hex.EncodeToString(f[:8]) == feed && n <= last && n > 0 {
+				if found {
+					return nil, false // two feeds begin alike
+				}
+				versions, found = append(versions, Version{Feed: f, N: n}), true
+			}
+		}
+		if !found {
+			return nil, false
+		}
+	}
+	return versions, true
+}
+
+// Lookup returns the ID of a name in a folder.
+func (s *State) Lookup(dir NodeID, name string) (NodeID, bool) {
+	f := s.project.folders[dir]
+	if f == nil {
+		return NodeID{}, false
+	}
+	if ids := f.claims[name]; len(ids) > 0 {
+		return ids[0], true
+	}
+	id, ok := f.extra[name]
+	return id, ok
+}
+
+// Empty reports whether a folder shows nothing.
+func (s *State) Empty(dir NodeID) bool { return s.project.folders[dir].count() == 0 }
+
+// Children returns what a folder shows, sorted by name.
+func (s *State) Children(dir NodeID) []Entry {
+	f := s.project.folders[dir]
+	if f == nil {
+		return nil
+	}
+	out := make([]Entry, 0, len(f.claims)+len(f.extra))
+	add := func(id NodeID) {
+		if e, ok := s.Get(id); ok {
+			out = append(out, e)
+		}
+	}
+	for _, ids := range f.claims {
+		add(ids[0])
+	}
+	for _, id := range f.extra {
+		add(id)
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Path returns where an entry is, slash-separated, "" for the root.
+func (s *State) Path(id NodeID) string {
+	var names []string
+	for id != Root {
+		e, ok := s.Get(id)
+		if !ok {
+			break
+		}
+		names = append(names, e.Name)
+		id = e.Parent
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
+}
+
+// Within reports whether id is dir or somewhere below it.
+func (s *State) Within(id, dir NodeID) bool {
+	for id != Root {
+		if id == dir {
+			return true
+		}
+		n := s.nodes[id]
+		if n == nil {
+			return false
+		}
+		id = n.shown.up
+	}
+	return dir == Root
+}
+
+// Copies returns the IDs of the versions shown beside a node.
+func (s *State) Copies(id NodeID) []NodeID {
+	if n := s.nodes[id]; n != nil {
+		return slices.Clone(n.shown.copies)
+	}
+	return nil
+}
+
+// Live holds the live versions of each register of a node: what a write that
+// saw everything replaces.
+type Live struct {
+	Lamport uint64 // greatest so far
+	Place   []Version
+	Meta    []Version
+	Content []Version // of the entry's own content
+	Rest    []Version // live writes that say the content is gone
+}
+
+// Live returns what a new write to the entry with this ID replaces.
+func (s *State) Live(id NodeID) Live {
+	var key Version
+	if ref, ok := s.project.copies[id]; ok && s.nodes[id] == nil {
+		id, key = ref.node, ref.key
+	}
+	n := s.nodes[id]
+	if n == nil {
+		return Live{}
+	}
+	l := Live{Lamport: n.lamport}
+	for _, w := range n.place {
+		l.Place = append(l.Place, w.Version)
+	}
+	for _, w := range n.meta {
+		l.Meta = append(l.Meta, w.Version)
+	}
+	for _, w := range n.content {
+		if w.Kind == None {
+			l.Rest = append(l.Rest, w.Version)
+		}
+	}
+	for i, g := range n.groups() {
+		if key.IsZero() && i == 0 || g.key == key {
+			l.Content = slices.SortedFunc(slices.Values(g.live), Version.Compare)
+		}
+	}
+	return l
+}
+
+// Known reports whether a node exists, shown or not, and where it is placed.
+func (s *State) Known(id NodeID) (parent NodeID, name string, ok bool) {
+	n := s.nodes[id]
+	if n == nil {
+		return NodeID{}, "", false
+	}
+	if w := winner(n.place); w != nil {
+		return w.Parent, w.Name, true
+	}
+	return NodeID{}, "", true
+}
+
+// Change is how one entry is shown before and after some operations. A Kind of
+// None means that it was not or is not shown.
+type Change struct {
+	ID            NodeID
+	Before, After Entry
+	Attr          bool // attributes were written
+}
+
+// Settle gives out names and returns what changed since the last call. It must
+// be called after the last Apply and before anything is looked up.
+func (s *State) Settle() []Change {
+	p := &s.project
+	for len(p.unnamed) > 0 {
+		for id := range p.unnamed {
+			delete(p.unnamed, id)
+			p.giveNames(s, id)
+		}
+	}
+	var changes []Change
+	depth := make(map[NodeID]int)
+	for id, before := range p.before {
+		after, _ := s.Get(id)
+		if before == after && !p.attr[id] {
+			continue
+		}
+		changes = append(changes, Change{id, before, after, p.attr[id]})
+		for up := after.Parent; up != Root; depth[id]++ {
+			n := s.nodes[up]
+			if n == nil {
+				break
+			}
+			up = n.shown.up
+		}
+	}
+	clear(p.before)
+	clear(p.attr)
+	slices.SortFunc(changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(min(a.After.Kind, 1), min(b.After.Kind, 1)), cmp.Compare(depth[a.ID], depth[b.ID]), a.ID.Compare(b.ID))
+	})
+	return changes
+}
+
+// Dump writes the whole tree as text: equal states give equal text.
+func (s *State) Dump() string {
+	var b strings.Builder
+	var walk func(dir NodeID, path string)
+	walk = func(dir NodeID, path string) {
+		for _, e := range s.Children(dir) {
+			b.WriteString(path + e.Name)
+			b.WriteString(" " + e.ID.String() + " " + strconv.Itoa(int(e.Kind)) + " " + strconv.FormatBool(e.Exec) + " " +
+				strconv.FormatInt(e.Mtime, 10) + " " + strconv.FormatInt(e.Size, 10) + " " + e.Target + " " + e.Tag + "\n")
+			if e.Kind == Dir {
+				walk(e.ID, path+e.Name+"/")
+			}
+		}
+	}
+	walk(Root, "")
+	return b.String()
+}
