@@ -6,10 +6,14 @@
 //
 // An entry travels as the canonical CBOR array [header, signature, sealed].
 // The header is a map with the fields of Header; the feed's device signs its
-// bytes for identity.ContextEntry and their hash is the entry's ID. The payload
-// is compressed (zstd), then encrypted (XChaCha20-Poly1305) with the header as
-// additional data, and the header holds the hash of the result: whoever has no
-// key can still check and forward an entry.
+// bytes for identity.ContextEntry and their hash is the entry's ID.
+//
+// Sealed is nonce (24 bytes) ‖ commitment (32) ‖ ciphertext. The payload is
+// compressed (zstd), then encrypted (XChaCha20-Poly1305) with the header,
+// without its PayloadHash, as additional data. PayloadHash is the SHA-256 of
+// sealed, so whoever has no key can still check an entry and forward it. Key
+// and commitment are the halves of HMAC-SHA512(space key, "echo/payload/1" ‖
+// nonce): nobody can make one entry that two keys open differently.
 //
 // # Concurrency
 //
@@ -18,6 +22,7 @@ package feed
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/echofs/echofs/identity"
 )
@@ -33,6 +38,13 @@ const (
 	MaxDeps = 64
 	// MaxAuth is how many credentials an entry may name as its authority.
 	MaxAuth = 16
+	// MaxSealed is the most bytes a sealed payload may have.
+	MaxSealed = MaxPayload + 1<<10
+	// MaxEntry is the most bytes an entry may have as it travels.
+	MaxEntry = MaxSealed + 4<<10
+
+	// maxNumber bounds sequence numbers, so that sums of them never overflow.
+	maxNumber = 1 << 53
 )
 
 var (
@@ -66,28 +78,61 @@ func (h *Header) Next() uint64 { return h.First + h.Ops }
 
 // Follows reports, as an error that matches ErrInvalid, why h is not the
 // header of the entry right after prev, or of a first entry if prev is nil.
-func (h *Header) Follows(prev *Entry) error { panic("to be written") }
-
-// An Entry is one signed batch of operations.
-type Entry struct {
-	Header
-	ID  identity.ID
-	Raw []byte // as it travels and is stored
+// What Decode has checked is not checked again.
+func (h *Header) Follows(prev *Entry) error {
+	if prev == nil {
+		if h.Seq != 1 {
+			return fmt.Errorf("entry %d cannot be the first of its feed: %w", h.Seq, ErrInvalid)
+		}
+		return nil
+	}
+	switch {
+	case h.Space != prev.Space || h.Feed != prev.Feed:
+		return fmt.Errorf("entry %d continues another feed: %w", h.Seq, ErrInvalid)
+	case h.Seq != prev.Seq+1:
+		return fmt.Errorf("entry %d cannot follow entry %d: %w", h.Seq, prev.Seq, ErrInvalid)
+	case h.Prev != prev.ID:
+		return fmt.Errorf("entry %d follows %s, not the %s that is there: %w", h.Seq, h.Prev.Short(), prev.ID.Short(), ErrInvalid)
+	case h.First != prev.Next():
+		return fmt.Errorf("entry %d starts at operation %d, not %d: %w", h.Seq, h.First, prev.Next(), ErrInvalid)
+	}
+	return nil
 }
 
-// Seal makes an entry. The caller fills in Space, Feed, Seq, Prev, Deps, Auth,
-// Time, First and Ops of h; Deps and Auth are sorted here. The payload is
-// compressed here too.
-func Seal(d *identity.Device, h Header, key Key, payload []byte) (Entry, error) {
-	panic("to be written")
+// check reports what is wrong with h alone.
+func (h *Header) check() error {
+	if h.Version != Version {
+		return fmt.Errorf("version %d: %w", h.Version, ErrInvalid)
+	}
+	if h.Space.IsZero() || h.Feed.IsZero() {
+		return fmt.Errorf("no space or feed: %w", ErrInvalid)
+	}
+	if h.Seq < 1 || h.Seq > maxNumber || h.First < h.Seq || h.First > maxNumber || h.Ops < 1 || h.Ops > MaxOps {
+		return fmt.Errorf("entry %d with operations %d to %d: %w", h.Seq, h.First, h.Next(), ErrInvalid)
+	}
+	if first := h.Seq == 1; first != h.Prev.IsZero() || first && h.First != 1 {
+		return fmt.Errorf("entry %d with a previous entry or operation that cannot be: %w", h.Seq, ErrInvalid)
+	}
+	if h.Size < overhead || h.Size > MaxSealed {
+		return fmt.Errorf("sealed payload of %d bytes: %w", h.Size, ErrInvalid)
+	}
+	if err := checkIDs("deps", h.Deps, MaxDeps); err != nil {
+		return err
+	}
+	if len(h.Auth) == 0 {
+		return fmt.Errorf("no authority: %w", ErrInvalid)
+	}
+	return checkIDs("auth", h.Auth, MaxAuth)
 }
 
-// Decode reads an entry and checks everything that needs neither key nor
-// membership: structure, limits, the hash of the payload. It keeps raw.
-func Decode(raw []byte) (Entry, error) { panic("to be written") }
-
-// Verify reports whether device signed the entry.
-func (e Entry) Verify(device identity.PublicKey) bool { panic("to be written") }
-
-// Open returns the payload as it was given to Seal.
-func (e Entry) Open(key Key) ([]byte, error) { panic("to be written") }
+func checkIDs(what string, ids []identity.ID, most int) error {
+	if len(ids) > most {
+		return fmt.Errorf("%d %s, at most %d allowed: %w", len(ids), what, most, ErrInvalid)
+	}
+	for i := 1; i < len(ids); i++ {
+		if ids[i-1].Compare(ids[i]) >= 0 {
+			return fmt.Errorf("%s repeated or not in order: %w", what, ErrInvalid)
+		}
+	}
+	return nil
+}

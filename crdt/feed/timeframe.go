@@ -1,9 +1,17 @@
 package feed
 
-import "github.com/echofs/echofs/identity"
+import (
+	"fmt"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/codec"
+)
 
 // MaxFeeds is how many feeds a timeframe may name.
-const MaxFeeds = 4096
+const MaxFeeds = codec.MaxElements
+
+// maxTimeframe is the most bytes an encoded timeframe of MaxFeeds can have.
+const maxTimeframe = 16 + MaxFeeds*(34+1+9+34)
 
 // A Head is the last entry of a feed that somebody has.
 type Head struct {
@@ -12,15 +20,45 @@ type Head struct {
 	ID  identity.ID
 }
 
-// A Timeframe says how far somebody has each feed. As a value of another
-// structure it encodes as Encode does.
+// A Timeframe says how far somebody has each feed. It may be a field of
+// another structure; whoever decodes that calls Check.
 type Timeframe map[identity.ID]Head
 
 // Encode returns the canonical form.
-func (t Timeframe) Encode() ([]byte, error) { panic("to be written") }
+func (t Timeframe) Encode() ([]byte, error) {
+	if t == nil {
+		t = Timeframe{}
+	}
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	return codec.Marshal(t)
+}
 
 // DecodeTimeframe reads what Encode wrote.
-func DecodeTimeframe(data []byte) (Timeframe, error) { panic("to be written") }
+func DecodeTimeframe(data []byte) (Timeframe, error) {
+	if len(data) > maxTimeframe {
+		return nil, fmt.Errorf("timeframe of %d bytes, at most %d allowed: %w", len(data), maxTimeframe, ErrInvalid)
+	}
+	var t Timeframe
+	if err := codec.Unmarshal(data, &t); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if t == nil {
+		return nil, fmt.Errorf("no timeframe: %w", ErrInvalid)
+	}
+	return t, t.Check()
+}
 
-// Check reports why t, decoded as part of another structure, is no timeframe.
-func (t Timeframe) Check() error { panic("to be written") }
+// Check reports why t is not a timeframe that can be sent or was received.
+func (t Timeframe) Check() error {
+	if len(t) > MaxFeeds {
+		return fmt.Errorf("timeframe of %d feeds, at most %d allowed: %w", len(t), MaxFeeds, ErrInvalid)
+	}
+	for feed, head := range t {
+		if feed.IsZero() || head.Seq == 0 || head.Seq > maxNumber || head.ID.IsZero() {
+			return fmt.Errorf("timeframe with an empty head: %w", ErrInvalid)
+		}
+	}
+	return nil
+}

@@ -18,10 +18,8 @@ package credential
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/echofs/echofs/identity"
-	"github.com/echofs/echofs/identity/codec"
 )
 
 const (
@@ -98,28 +96,3 @@ type Signed struct {
 	// release understands; then only Space, Deps, Device and Identity hold.
 	Newer bool
 }
-
-// envelope is how a credential travels.
-type envelope struct {
-	_    struct{} `cbor:",toarray"`
-	Body []byte
-	Sig  []byte
-}
-
-// Sign makes a credential of op. It fills in Version, Device and Identity, and
-// sorts Deps.
-func Sign(d *identity.Device, op Op) (raw []byte, id identity.ID, err error) {
-	s, err := Make(d, op)
-	return s.Raw, s.ID, err
-}
-
-// Make is Sign, with the credential ready for use on this device.
-func Make(d *identity.Device, op Op) (Signed, error) { panic("to be written") }
-
-// Decode reads a credential and verifies its signature.
-func Decode(raw []byte) (Signed, error) { panic("to be written") }
-
-var (
-	_ = fmt.Errorf
-	_ = codec.Marshal
-)

@@ -1,14 +1,30 @@
 // Package membership works out from credentials who belongs to a space, with
-// which role, devices and feeds. The result is a function of the set of
-// credentials alone: neither the order they arrive in nor any clock matters.
+// which role, devices and feeds.
+//
+// The result is a function of the set of credentials alone: neither the order
+// they arrive in nor any clock matters. Two questions are kept apart:
+//
+//   - May a credential be in the set? That is judged on its own past only, so
+//     everybody gives the same answer for ever. Its device must be proven to
+//     act for its identity, which must have had the role that the kind needs.
+//     A stranger therefore cannot put anything into the set.
+//   - Which grants in the set are in force? That depends on all of them. The
+//     founder's grant has the empty lineage; a grant's lineage is that of the
+//     grant it was made under and then itself; a shorter lineage is senior.
+//     Whoever you admit is junior to you. Grants are settled in one pass,
+//     seniors first: what an admin did without knowing that a senior had
+//     removed them is void, and so is everything that rests on it.
 //
 // # Concurrency
 //
-// Every method of a State may be called from any goroutine.
+// Every method of a State may be called from any goroutine. Answers about a
+// past are remembered by its heads, because they are asked for each entry.
 package membership
 
 import (
 	"errors"
+	"slices"
+	"sync"
 
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
@@ -17,8 +33,21 @@ import (
 var (
 	// ErrInvalid reports a credential that no past and no future makes count.
 	ErrInvalid = errors.New("credential refused")
+	// ErrFull reports a credential whose past is missing while too many wait already.
+	ErrFull = errors.New("too many credentials wait for others: ask for it again later")
 	// ErrNotAllowed reports an action for which this device's identity lacks the role.
-	ErrNotAllowed = errors.New("not allowed by your role in the space")
+	ErrNotAllowed = errors.New("your role in the space does not allow that")
+	// ErrSenior reports an attempt to lower an admin who is not junior.
+	ErrSenior = errors.New("they were made admin by somebody senior to you")
+)
+
+const (
+	// MaxLineage is how many hands the right to admit may pass through.
+	MaxLineage = 64
+	// MaxFeedsPerDevice is how many feeds a device may open in a space.
+	MaxFeedsPerDevice = 256
+	// MaxMembers is how many identities this device admits to a space.
+	MaxMembers = 500
 )
 
 // A Status is what became of a credential.
@@ -44,68 +73,236 @@ type Member struct {
 }
 
 // A State is a set of credentials and what it amounts to.
-type State struct{}
+type State struct {
+	mu      sync.Mutex // guards everything below
+	space   identity.ID
+	nodes   []*node // in order of acceptance, which is causal
+	byID    map[identity.ID]*node
+	heads   []*node
+	auth    []*node // heads among grants
+	grants  []*node // all grants, seniors first: the order of resolve
+	to      map[identity.ID][]*node
+	proofs  map[identity.PublicKey][]proof
+	devices map[identity.ID][]identity.PublicKey
+	names   map[identity.ID]identity.Profile
+	feeds   map[identity.PublicKey][]*node
+	waiting waiting
+	views   map[identity.ID]*view // by the hash of the heads
+	current *view                 // of auth; nil when it has to be worked out
+}
+
+// A proof is a chain that some node brought into the set.
+type proof struct {
+	who identity.ID
+	by  *node
+}
 
 // New returns a state without a space: the first GENESIS added decides.
-func New() *State { panic("to be written") }
+func New() *State { return Of(identity.ID{}) }
 
 // Of returns the empty state of one space, which takes no other GENESIS.
-func Of(space identity.ID) *State { panic("to be written") }
-
-// Add puts a credential from credential.Decode into the set. An error that
-// matches ErrInvalid says why it can never be there.
-func (s *State) Add(op credential.Signed) (Status, error) { panic("to be written") }
+func Of(space identity.ID) *State {
+	return &State{
+		space:   space,
+		byID:    map[identity.ID]*node{},
+		to:      map[identity.ID][]*node{},
+		proofs:  map[identity.PublicKey][]proof{},
+		devices: map[identity.ID][]identity.PublicKey{},
+		names:   map[identity.ID]identity.Profile{},
+		feeds:   map[identity.PublicKey][]*node{},
+		waiting: newWaiting(),
+		views:   map[identity.ID]*view{},
+	}
+}
 
 // Space returns the ID of the space: that of its GENESIS.
-func (s *State) Space() identity.ID { panic("to be written") }
+func (s *State) Space() identity.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.space
+}
 
 // Heads returns the credentials that no other has in its past, sorted. It is
 // what peers compare and what the next credential's Deps are.
-func (s *State) Heads() []identity.ID { panic("to be written") }
+func (s *State) Heads() []identity.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sortedIDs(s.heads)
+}
 
 // Auth returns the heads among the credentials that decide about roles. It is
-// what an entry names as Auth: it covers what every earlier entry could name.
-func (s *State) Auth() []identity.ID { panic("to be written") }
+// what an entry names as Auth: it covers what every earlier entry could name,
+// and does not grow when many devices open their feeds at the same time.
+func (s *State) Auth() []identity.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sortedIDs(s.auth)
+}
 
 // Len returns how many credentials are in the set.
-func (s *State) Len() int { panic("to be written") }
+func (s *State) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.nodes)
+}
 
 // Ops returns the set in causal order: the order of acceptance.
-func (s *State) Ops() []credential.Signed { panic("to be written") }
+func (s *State) Ops() []credential.Signed { return s.Since(0) }
 
 // Since returns Ops()[n:]: what was accepted after Len() was n.
-func (s *State) Since(n int) []credential.Signed { panic("to be written") }
+func (s *State) Since(n int) []credential.Signed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n >= len(s.nodes) {
+		return nil
+	}
+	ops := make([]credential.Signed, 0, len(s.nodes)-n)
+	for _, n := range s.nodes[n:] {
+		ops = append(ops, n.Signed)
+	}
+	return ops
+}
 
-// Waiting returns the pending credentials, to keep and pass on.
-func (s *State) Waiting() []credential.Signed { panic("to be written") }
+// Waiting returns the pending credentials, to keep and pass on, oldest first.
+func (s *State) Waiting() []credential.Signed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting.all()
+}
 
 // Has reports whether a credential is in the set.
-func (s *State) Has(id identity.ID) bool { panic("to be written") }
+func (s *State) Has(id identity.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id] != nil
+}
 
 // Covers reports whether every credential in of is one of heads or in the past
 // of one. Unknown credentials cover and are covered by nothing.
-func (s *State) Covers(heads, of []identity.ID) bool { panic("to be written") }
+func (s *State) Covers(heads, of []identity.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(heads, of) && s.known(heads) {
+		return true
+	}
+	v := s.viewAt(heads)
+	if v == nil {
+		return false
+	}
+	for _, id := range of {
+		n := s.byID[id]
+		if n == nil || !v.set.has(n.index) {
+			return false
+		}
+	}
+	return true
+}
 
 // Role returns an identity's role now.
-func (s *State) Role(who identity.ID) credential.Role { panic("to be written") }
+func (s *State) Role(who identity.ID) credential.Role {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.role(who)
+}
 
 // RoleAt returns an identity's role for somebody who knew only heads and their
 // past: None if any of heads is unknown.
 func (s *State) RoleAt(who identity.ID, heads []identity.ID) credential.Role {
-	panic("to be written")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.viewAt(heads)
+	if v == nil {
+		return credential.None
+	}
+	return s.roleIn(v, who)
 }
 
 // Feed says who owns a feed; its ID is that of the credential that opened it.
-func (s *State) Feed(feed identity.ID) (FeedInfo, bool) { panic("to be written") }
+func (s *State) Feed(feed identity.ID) (FeedInfo, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.byID[feed]
+	if n == nil || n.Kind != credential.FeedOpen {
+		return FeedInfo{}, false
+	}
+	return FeedInfo{Device: n.Device, Identity: n.Identity}, true
+}
 
 // Feeds returns the feeds a device opened, in order of acceptance.
-func (s *State) Feeds(device identity.PublicKey) []identity.ID { panic("to be written") }
+func (s *State) Feeds(device identity.PublicKey) []identity.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []identity.ID
+	for _, n := range s.feeds[device] {
+		ids = append(ids, n.ID)
+	}
+	return ids
+}
 
 // Device returns the profile of a device of a present member.
-func (s *State) Device(key identity.PublicKey) (identity.Profile, bool) { panic("to be written") }
+func (s *State) Device(key identity.PublicKey) (identity.Profile, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var best identity.Profile
+	for _, p := range s.proofs[key] {
+		if s.role(p.who) > credential.None && (best.Identity.IsZero() || p.who.Compare(best.Identity) < 0) {
+			best = identity.Profile{Identity: p.who, Device: key, Name: s.names[p.who].Name}
+		}
+	}
+	return best, !best.Identity.IsZero()
+}
 
 // Profile returns the profile of an identity that is or was a member.
-func (s *State) Profile(who identity.ID) (identity.Profile, bool) { panic("to be written") }
+func (s *State) Profile(who identity.ID) (identity.Profile, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.names[who]
+	return p, ok
+}
 
 // Members returns the present members, founder first, then by identity.
-func (s *State) Members() []Member { panic("to be written") }
+func (s *State) Members() []Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var members []Member
+	for who := range s.to {
+		role := s.role(who)
+		if role == credential.None {
+			continue
+		}
+		m := Member{Profile: s.names[who], Role: role, Devices: slices.Clone(s.devices[who])}
+		m.Identity = who // a member whose devices are not proven has no profile yet
+		members = append(members, m)
+	}
+	founder := s.nodes
+	slices.SortFunc(members, func(a, b Member) int {
+		if a.Identity != b.Identity {
+			switch founder[0].Identity {
+			case a.Identity:
+				return -1
+			case b.Identity:
+				return 1
+			}
+		}
+		return a.Identity.Compare(b.Identity)
+	})
+	return members
+}
+
+func (s *State) known(ids []identity.ID) bool {
+	for _, id := range ids {
+		if s.byID[id] == nil {
+			return false
+		}
+	}
+	return len(ids) > 0
+}
+
+func sortedIDs(nodes []*node) []identity.ID {
+	ids := make([]identity.ID, len(nodes))
+	for i, n := range nodes {
+		ids[i] = n.ID
+	}
+	slices.SortFunc(ids, identity.ID.Compare)
+	return ids
+}

@@ -1,0 +1,158 @@
+package credential
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/codec"
+)
+
+// envelope is how a credential travels.
+type envelope struct {
+	_    struct{} `cbor:",toarray"`
+	Body []byte
+	Sig  []byte
+}
+
+// Sign makes a credential of op. It fills in Version, Device and Identity, and
+// sorts Deps.
+func Sign(d *identity.Device, op Op) (raw []byte, id identity.ID, err error) {
+	s, err := Make(d, op)
+	return s.Raw, s.ID, err
+}
+
+// Make is Sign, with the credential ready for use on this device.
+func Make(d *identity.Device, op Op) (Signed, error) {
+	op.Version = Version
+	op.Device = d.Key()
+	op.Identity = d.Identity()
+	op.Deps = slices.Clone(op.Deps)
+	slices.SortFunc(op.Deps, identity.ID.Compare)
+	if err := op.check(); err != nil {
+		return Signed{}, err
+	}
+	body, err := codec.Marshal(op)
+	if err != nil {
+		return Signed{}, err
+	}
+	raw, err := codec.Marshal(envelope{Body: body, Sig: d.Sign(identity.ContextCredential, body)})
+	if err != nil {
+		return Signed{}, err
+	}
+	if len(raw) > MaxSize {
+		return Signed{}, fmt.Errorf("%d bytes, at most %d allowed: %w", len(raw), MaxSize, ErrInvalid)
+	}
+	return Signed{Op: op, ID: identity.Hash(identity.ContextCredential, body), Raw: raw}, nil
+}
+
+// Decode reads a credential and verifies its signature. It keeps raw.
+func Decode(raw []byte) (Signed, error) {
+	if len(raw) > MaxSize {
+		return Signed{}, fmt.Errorf("%d bytes, at most %d allowed: %w", len(raw), MaxSize, ErrInvalid)
+	}
+	var env envelope
+	if err := codec.Unmarshal(raw, &env); err != nil {
+		return Signed{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(env.Sig) != ed25519.SignatureSize {
+		return Signed{}, fmt.Errorf("signature of %d bytes: %w", len(env.Sig), ErrInvalid)
+	}
+	s := Signed{ID: identity.Hash(identity.ContextCredential, env.Body), Raw: raw}
+	var err error
+	if s.Op, s.Newer, err = decodeBody(env.Body); err != nil {
+		return Signed{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if !identity.Verify(s.Device, identity.ContextCredential, env.Body, env.Sig) {
+		return Signed{}, fmt.Errorf("wrong signature: %w", ErrInvalid)
+	}
+	return s, nil
+}
+
+// head is what bodies of all versions have in common.
+type head struct {
+	Version  uint64             `cbor:"1,keyasint"`
+	Space    identity.ID        `cbor:"2,keyasint,omitzero"`
+	Kind     uint64             `cbor:"3,keyasint"`
+	Deps     []identity.ID      `cbor:"4,keyasint,omitempty"`
+	Device   identity.PublicKey `cbor:"5,keyasint"`
+	Identity identity.ID        `cbor:"6,keyasint"`
+}
+
+func decodeBody(body []byte) (op Op, newer bool, err error) {
+	var h head
+	if err := codec.Peek(body, &h); err != nil {
+		return Op{}, false, err
+	}
+	if h.Version > Version || h.Version == Version && !known(h.Kind) {
+		op := Op{Version: h.Version, Space: h.Space, Deps: h.Deps, Device: h.Device, Identity: h.Identity}
+		if h.Kind <= 0xff {
+			op.Kind = Kind(h.Kind)
+		}
+		return op, true, op.checkHead()
+	}
+	if err := codec.Unmarshal(body, &op); err != nil {
+		return Op{}, false, err
+	}
+	return op, false, op.check()
+}
+
+func known(kind uint64) bool { return kind <= 0xff && Kind(kind).Known() }
+
+func (op *Op) checkHead() error {
+	if len(op.Deps) > MaxDeps {
+		return fmt.Errorf("%d deps, at most %d allowed: %w", len(op.Deps), MaxDeps, ErrInvalid)
+	}
+	for i := 1; i < len(op.Deps); i++ {
+		if op.Deps[i-1].Compare(op.Deps[i]) >= 0 {
+			return fmt.Errorf("deps repeated or not in order: %w", ErrInvalid)
+		}
+	}
+	if op.Device == (identity.PublicKey{}) || op.Identity.IsZero() {
+		return fmt.Errorf("no signer: %w", ErrInvalid)
+	}
+	return nil
+}
+
+// check reports what is wrong with op alone, whatever its past.
+func (op *Op) check() error {
+	if op.Version != Version {
+		return fmt.Errorf("version %d: %w", op.Version, ErrInvalid)
+	}
+	if err := op.checkHead(); err != nil {
+		return err
+	}
+	isGenesis := op.Kind == Genesis
+	if isGenesis != op.Space.IsZero() || isGenesis != (len(op.Deps) == 0) || isGenesis != op.Proof.IsZero() {
+		return fmt.Errorf("space, deps and proof belong to every kind but genesis: %w", ErrInvalid)
+	}
+	if op.Kind != SetRole && (!op.Subject.IsZero() || op.Role != None || len(op.Cuts) != 0) {
+		return fmt.Errorf("subject, role and cuts belong to a set-role only: %w", ErrInvalid)
+	}
+	if wantExt := isGenesis || op.Kind == Import; wantExt != (len(op.Ext) != 0) {
+		return fmt.Errorf("a chain belongs to genesis and import only: %w", ErrInvalid)
+	}
+	if op.Kind == SetRole {
+		return op.checkSetRole()
+	}
+	return nil
+}
+
+func (op *Op) checkSetRole() error {
+	if op.Subject.IsZero() || op.Role > Admin {
+		return fmt.Errorf("set-role without a subject or with an unknown role: %w", ErrInvalid)
+	}
+	if op.Subject == op.Identity && op.Role != None {
+		return fmt.Errorf("nobody gives themselves a role: %w", ErrInvalid)
+	}
+	if len(op.Cuts) > MaxCuts || op.Role >= Editor && len(op.Cuts) != 0 {
+		return fmt.Errorf("%d cuts: %w", len(op.Cuts), ErrInvalid)
+	}
+	for i, c := range op.Cuts {
+		if c.Seq == 0 || i > 0 && op.Cuts[i-1].Feed.Compare(c.Feed) >= 0 {
+			return fmt.Errorf("cuts empty, repeated or not in order: %w", ErrInvalid)
+		}
+	}
+	return nil
+}

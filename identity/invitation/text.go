@@ -1,0 +1,104 @@
+package invitation
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/codec"
+	"github.com/echofs/echofs/identity/credential"
+)
+
+// Prefix is how every invitation starts.
+const Prefix = "echofs://join#"
+
+const (
+	version  = 1
+	sumSize  = 4
+	maxBytes = 4 << 10
+)
+
+// body is what is encoded, after the version byte.
+type body struct {
+	Space   identity.ID        `cbor:"1,keyasint"`
+	Secret  [32]byte           `cbor:"2,keyasint"`
+	Host    identity.PublicKey `cbor:"3,keyasint"`
+	Role    credential.Role    `cbor:"4,keyasint"`
+	Expires int64              `cbor:"5,keyasint"` // seconds since 1970
+	Signal  []string           `cbor:"6,keyasint,omitempty"`
+	Name    string             `cbor:"7,keyasint,omitempty"`
+}
+
+// String returns the text to hand over. It holds the secret: never log it.
+func (inv Invitation) String() string {
+	data, err := codec.Marshal(body{
+		Space: inv.Space, Secret: inv.Secret, Host: inv.Host, Role: inv.Role,
+		Expires: inv.Expires.Unix(), Signal: inv.Signal, Name: inv.Name,
+	})
+	if err != nil {
+		return "invalid invitation: " + err.Error() // only a name that is not UTF-8, which New refuses
+	}
+	data = append([]byte{version}, data...)
+	return Prefix + base64.RawURLEncoding.EncodeToString(append(data, sum(data)...))
+}
+
+// Parse reads the text of an invitation. Spaces and line breaks that mail or a
+// terminal put into it do no harm. Whether it is still good is for Check. The
+// error matches ErrNotInvitation, ErrDamaged, ErrNewer or ErrInvalid.
+func Parse(text string) (Invitation, error) {
+	data, err := unwrap(text)
+	if err != nil {
+		return Invitation{}, err
+	}
+	var b body
+	if err := codec.Unmarshal(data, &b); err != nil {
+		return Invitation{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	inv := Invitation{
+		Space: b.Space, Secret: b.Secret, Host: b.Host, Role: b.Role,
+		Expires: time.Unix(b.Expires, 0).UTC(), Signal: b.Signal, Name: b.Name,
+	}
+	return inv, inv.check()
+}
+
+// unwrap returns the encoded body.
+func unwrap(text string) ([]byte, error) {
+	if len(text) > 4*maxBytes {
+		return nil, ErrNotInvitation
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text)
+	text = strings.Trim(text, `"'<>`)
+	if len(text) < len(Prefix) || !strings.EqualFold(text[:len(Prefix)], Prefix) {
+		return nil, ErrNotInvitation
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text[len(Prefix):])
+	if err != nil || len(data) <= 1+sumSize || len(data) > maxBytes {
+		return nil, ErrDamaged
+	}
+	data, check := data[:len(data)-sumSize], data[len(data)-sumSize:]
+	if !bytes.Equal(sum(data), check) {
+		return nil, ErrDamaged
+	}
+	if data[0] > version {
+		return nil, ErrNewer
+	}
+	if data[0] != version {
+		return nil, fmt.Errorf("version %d: %w", data[0], ErrInvalid)
+	}
+	return data[1:], nil
+}
+
+func sum(data []byte) []byte {
+	h := sha256.Sum256(data)
+	return h[:sumSize]
+}
