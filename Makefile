@@ -1,0 +1,34 @@
+# Each target is one line you could type yourself. CI runs .ci/run.
+
+GO   ?= go
+TIME ?= 1m
+RACE := ./identity/... ./crdt/tree ./crdt/textdiff ./crdt/store ./crdt/blob ./crdt/feed ./net/... ./fs/vfs ./kube/... ./cmd/localapi
+
+.PHONY: build test race bench fuzz lint demo plug clean
+
+build: ## the binary, in bin/
+	$(GO) build -o bin/ ./cmd/echofs
+
+test: ## all tests
+	$(GO) test -timeout 10m ./...
+
+race: ## the packages with the most goroutines, under the race detector
+	$(GO) test -race -timeout 10m $(RACE)
+
+bench: ## all benchmarks, with the rivals in the same run
+	$(GO) test -run '^$$' -bench . -timeout 60m ./...
+
+fuzz: ## every fuzz target for TIME (1m, or 2000x for a number of inputs)
+	./.ci/fuzz $(TIME)
+
+lint: ## format, vet, staticcheck
+	./.ci/lint
+
+demo: build ## two daemons, one space, one app; until Ctrl-C
+	@./integration/demo/run bin/echofs
+
+plug: ## kill -9 at random moments during a large copy, fifty times
+	PLUG=50 $(GO) test -count=1 -timeout 60m -v -run '^TestPlug' ./integration
+
+clean: ## what the targets above leave behind
+	rm -rf bin && $(GO) clean -testcache -fuzzcache
