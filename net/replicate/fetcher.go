@@ -1,0 +1,144 @@
+package replicate
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+)
+
+// Limits of the fetcher.
+const (
+	maxInFlight = 32 // chunks asked for and not yet answered, per link
+	lowInFlight = 16 // with fewer, look for more that is missing
+)
+
+type chunkID = [32]byte
+
+// A fetcher decides which missing chunk to ask of which peer. It is pure and
+// works on numbers of links. Each chunk is asked of one peer at a time; a peer
+// that has it not is not asked again before it says that it has it now.
+type fetcher struct {
+	chunks map[chunkID]*chunk
+	queue  []chunkID // asked of nobody now, oldest first; may hold ones long found
+	links  map[int]*source
+}
+
+type chunk struct {
+	queued bool // is in queue
+}
+
+type source struct {
+	inFlight map[chunkID]bool
+	without  map[chunkID]bool // said that it has them not
+}
+
+func newFetcher() *fetcher {
+	return &fetcher{chunks: make(map[chunkID]*chunk), links: make(map[int]*source)}
+}
+
+// add puts missing chunks on the list and says how many were not on it.
+func (f *fetcher) add(hashes []chunkID) (added int) {
+	for _, h := range hashes {
+		if f.chunks[h] == nil {
+			f.chunks[h] = &chunk{}
+			f.enqueue(h)
+			added++
+		}
+	}
+	return added
+}
+
+func (f *fetcher) enqueue(h chunkID) {
+	if c := f.chunks[h]; c != nil && !c.queued {
+		c.queued = true
+		f.queue = append(f.queue, h)
+	}
+}
+
+// left is how many chunks are on the list.
+func (f *fetcher) left() int { return len(f.chunks) }
+
+// idle reports whether a link could be asked for more.
+func (f *fetcher) idle(link int) bool {
+	s := f.links[link]
+	return s != nil && len(s.inFlight) < lowInFlight
+}
+
+// up adds a link. Numbers start at 1 and are not used again.
+func (f *fetcher) up(link int) {
+	f.links[link] = &source{inFlight: make(map[chunkID]bool), without: make(map[chunkID]bool)}
+}
+
+// down removes a link; others are asked for what it owed.
+func (f *fetcher) down(link int) {
+	s := f.links[link]
+	if s == nil {
+		return
+	}
+	delete(f.links, link)
+	owed := slices.SortedFunc(maps.Keys(s.inFlight), func(a, b chunkID) int { return bytes.Compare(a[:], b[:]) })
+	for _, h := range owed {
+		f.enqueue(h)
+	}
+}
+
+// ask picks the chunks to ask of a link now.
+func (f *fetcher) ask(link int) []chunkID {
+	s := f.links[link]
+	if s == nil {
+		return nil
+	}
+	var out, keep []chunkID
+	for i, h := range f.queue {
+		if len(s.inFlight) >= maxInFlight || len(out) >= maxWants {
+			keep = append(keep, f.queue[i:]...)
+			break
+		}
+		c := f.chunks[h]
+		switch {
+		case c == nil: // found meanwhile
+		case s.without[h]:
+			keep = append(keep, h)
+		default:
+			c.queued = false
+			s.inFlight[h] = true
+			out = append(out, h)
+		}
+	}
+	f.queue = keep
+	return out
+}
+
+// got takes a chunk off the list. It reports whether it was asked of this link:
+// nobody may send what was not asked for.
+func (f *fetcher) got(link int, h chunkID) bool {
+	s := f.links[link]
+	if s == nil || !s.inFlight[h] {
+		return false
+	}
+	delete(s.inFlight, h)
+	delete(f.chunks, h)
+	return true
+}
+
+// failed puts a chunk back that arrived and could not be used.
+func (f *fetcher) failed(h chunkID) { f.add([]chunkID{h}) }
+
+// none notes that a link has not got a chunk it was asked for.
+func (f *fetcher) none(link int, h chunkID) bool {
+	s := f.links[link]
+	if s == nil || !s.inFlight[h] {
+		return false
+	}
+	delete(s.inFlight, h)
+	s.without[h] = true
+	f.enqueue(h)
+	return true
+}
+
+// offered notes that a link has a chunk that it had not.
+func (f *fetcher) offered(link int, h chunkID) {
+	if s := f.links[link]; s != nil {
+		delete(s.without, h)
+	}
+}

@@ -1,0 +1,159 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/mesh"
+	"github.com/echofs/echofs/net/wire"
+)
+
+// proofTime is how long a peer may take to show that it knows the space.
+const proofTime = 30 * time.Second
+
+// link is one connection to a peer.
+type link struct {
+	r     *Replicator
+	id    int // the fetcher's number
+	peer  identity.Profile
+	mesh  *mesh.Link
+	sync  *wire.Conn
+	blobs *wire.Conn
+
+	inbox    chan input    // from the reader to the acceptor; bounds what waits in memory
+	wake     chan struct{} // capacity 1: out has grown
+	wakeBlob chan struct{} // capacity 1: something for the Blobs stream
+
+	look sync.Mutex // held while the space is looked at, so that looks do not overtake each other
+
+	mu      sync.Mutex // guards the fields below
+	session *session
+	out     []output         // for the writer
+	wants   []chunkID        // the peer asked for these
+	asked   map[chunkID]bool // the peer asked for these in vain
+	offers  []chunkID        // and of those we have these now
+}
+
+// Link serves one peer until the link or ctx ends.
+func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
+	key := r.space.Key()
+	l := &link{
+		r:        r,
+		peer:     ml.Peer,
+		mesh:     ml,
+		sync:     wire.NewConn(ml.Sync, syncLimits),
+		blobs:    wire.NewConn(ml.Blobs, blobLimits),
+		inbox:    make(chan input, 16),
+		wake:     make(chan struct{}, 1),
+		wakeBlob: make(chan struct{}, 1),
+		session:  newSession(prove(key, ml.Exporter, ml.Initiator), prove(key, ml.Exporter, !ml.Initiator)),
+		asked:    make(map[chunkID]bool),
+	}
+	r.attach(l)
+	defer r.detach(l)
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for _, part := range []func(context.Context) error{
+		l.readSync, l.acceptAll, l.writeSync, l.readBlobs, l.writeBlobs, l.watch,
+	} {
+		all.Go(func() {
+			if err := part(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done() // a part has failed, or the caller is done
+	_ = ml.Sync.Close()
+	_ = ml.Blobs.Close()
+	all.Wait()
+	return l.verdict(context.Cause(ctx))
+}
+
+// verdict tells the mesh whether trying again soon makes sense.
+func (l *link) verdict(err error) error {
+	var w *wire.Error
+	switch {
+	case errors.Is(err, errStranger), errors.Is(err, errProtocol), errors.As(err, &w) && w.Op != "write" && isGarbage(err):
+		l.r.log.Warn("peer dropped", "space", l.r.space.Name(), "device", l.peer.Device, "name", l.peer.Name, "err", err)
+		return fmt.Errorf("%w: %w", mesh.ErrRefused, err)
+	}
+	return err
+}
+
+func isGarbage(err error) bool {
+	return errors.Is(err, wire.ErrVersion) || errors.Is(err, wire.ErrType) ||
+		errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrBody)
+}
+
+// step feeds the session and sorts its outputs: what is to be sent goes to the
+// writer, the rest is the caller's to do.
+func (l *link) step(in input) (todo []output, err error) {
+	l.mu.Lock()
+	outs, err := l.session.step(in)
+	for _, o := range outs {
+		switch o.(type) {
+		case accept, addCreds, look:
+			todo = append(todo, o)
+		default:
+			l.out = append(l.out, o)
+		}
+	}
+	l.mu.Unlock()
+	poke(l.wake)
+	return todo, err
+}
+
+// lookAtSpace tells the session how the space is now.
+func (l *link) lookAtSpace() error {
+	l.look.Lock()
+	defer l.look.Unlock()
+	s := l.r.space
+	_, err := l.step(changed{
+		member: s.Member(l.peer.Device),
+		creds:  l.r.credentials(),
+		have:   func() have { return have{s.Timeframe()} },
+	})
+	poke(l.wakeBlob)
+	return err
+}
+
+// watch looks at the space whenever it has changed.
+func (l *link) watch(ctx context.Context) error {
+	changes, cancel := l.r.space.Notify()
+	defer cancel()
+	if _, err := l.step(started{}); err != nil {
+		return err
+	}
+	for {
+		if err := l.lookAtSpace(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changes:
+		}
+		l.r.chunksMayMiss()
+	}
+}
+
+// isOpen reports whether entries and chunks may pass.
+func (l *link) isOpen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session.open()
+}
+
+// poke leaves a token in a channel of capacity 1.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // there is one already
+	}
+}

@@ -1,0 +1,161 @@
+package replicate
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/wire"
+)
+
+// Frames on the Sync stream, in the order in which a peer may first send them.
+const (
+	frameProof       wire.Type = 1 // proof: the sender knows the space key
+	frameHeads       wire.Type = 2 // heads: the sender's credential heads
+	frameCredentials wire.Type = 3 // credentials the receiver may lack
+	frameHave        wire.Type = 4 // have: the sender's timeframe
+	frameEntries     wire.Type = 5 // entries the receiver may lack
+)
+
+// Frames on the Blobs stream.
+const (
+	frameWant  wire.Type = 1 // want: chunks the sender asks for
+	frameChunk wire.Type = 2 // hash and bytes of one chunk, no CBOR
+	frameNone  wire.Type = 3 // want: chunks asked for that the sender has not
+	frameOffer wire.Type = 4 // want: chunks of an earlier None that it has now
+)
+
+// Limits on what a peer may send, and on what we put into one frame.
+const (
+	maxEntry   = feed.MaxPayload + 32<<10 // with header, signature and encryption
+	maxChunk   = 2<<20 + 64<<10
+	maxHeads   = 4096
+	maxFrame   = maxEntry + 32<<10
+	batchBytes = 128 << 10 // entries or credentials are gathered up to this
+	batchItems = 256
+	maxWants   = 64 // chunks in one frame
+)
+
+var syncLimits = wire.Limits{
+	frameProof:       64,
+	frameHeads:       maxHeads*34 + 64,
+	frameCredentials: maxFrame,
+	frameHave:        feed.MaxFeeds*80 + 64,
+	frameEntries:     maxFrame,
+}
+
+var blobLimits = wire.Limits{
+	frameWant:  maxWants*34 + 64,
+	frameChunk: 32 + maxChunk,
+	frameNone:  maxWants*34 + 64,
+	frameOffer: maxWants*34 + 64,
+}
+
+type proof struct {
+	MAC [32]byte `cbor:"1,keyasint"`
+}
+
+type heads struct {
+	IDs []identity.ID `cbor:"1,keyasint"`
+}
+
+type credentials struct {
+	Raw [][]byte `cbor:"1,keyasint"`
+}
+
+type have struct {
+	Timeframe feed.Timeframe `cbor:"1,keyasint"`
+}
+
+type entries struct {
+	Raw [][]byte `cbor:"1,keyasint"`
+}
+
+type want struct {
+	Hashes [][32]byte `cbor:"1,keyasint"`
+}
+
+// prove returns the MAC by which one end of a link shows that it knows the key.
+// Both ends' MACs differ, so none can be sent back.
+func prove(key feed.Key, exporter []byte, initiator bool) [32]byte {
+	k := hmac.New(sha256.New, key[:])
+	k.Write([]byte("echofs/replicate/proof/1"))
+	mac := hmac.New(sha256.New, k.Sum(nil))
+	if initiator {
+		mac.Write([]byte{1})
+	} else {
+		mac.Write([]byte{2})
+	}
+	mac.Write(exporter)
+	return [32]byte(mac.Sum(nil))
+}
+
+// item is an entry of a peer whose structure has been checked.
+type item struct {
+	feed identity.ID
+	seq  uint64
+	raw  []byte
+}
+
+// decodeSync turns a frame of the Sync stream into an input of a session.
+func decodeSync(f wire.Frame) (input, error) {
+	switch f.Type {
+	case frameProof:
+		var m proof
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return gotProof{m.MAC}, nil
+	case frameHeads:
+		var m heads
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return gotHeads{m.IDs}, nil
+	case frameCredentials:
+		var m credentials
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return decodeCredentials(m.Raw)
+	case frameHave:
+		var m have
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		if err := m.Timeframe.Check(); err != nil {
+			return nil, err
+		}
+		in := gotHave{make(map[identity.ID]uint64, len(m.Timeframe))}
+		for id, h := range m.Timeframe {
+			in.seqs[id] = h.Seq
+		}
+		return in, nil
+	case frameEntries:
+		var m entries
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return decodeEntries(m.Raw)
+	}
+	return nil, fmt.Errorf("frame %d: %w", f.Type, wire.ErrType)
+}
+
+func decodeEntries(raw [][]byte) (input, error) {
+	in := gotEntries{items: make([]item, 0, len(raw))}
+	for _, b := range raw {
+		e, err := feed.Decode(b)
+		if errors.Is(err, feed.ErrNewer) {
+			in.newer++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		in.items = append(in.items, item{feed: e.Feed, seq: e.Seq, raw: b})
+	}
+	return in, nil
+}

@@ -1,0 +1,471 @@
+package replicate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
+)
+
+// simEntry is an entry as far as replication cares.
+type simEntry struct {
+	ref  space.LogRef
+	deps map[identity.ID]uint64
+}
+
+// simPeer is a device with a space: a log, and credentials that admit peers.
+type simPeer struct {
+	n       int
+	key     byte // of the space; strangers have another
+	feed    identity.ID
+	log     []simEntry
+	at      map[identity.ID]uint64
+	creds   []known
+	members map[int]bool
+	ends    []*simEnd
+}
+
+// simEnd is one end of a link.
+type simEnd struct {
+	sim   *sim
+	self  *simPeer
+	other *simEnd
+	s     *session
+	in    []input  // arrives in order
+	todo  []output // not carried out yet
+	dirty bool     // the space has changed since the session looked
+	dead  error
+
+	sent, received map[string]bool // entries on this link
+	heard          map[string]int  // kinds of message that came
+}
+
+type sim struct {
+	t     *testing.T
+	rnd   *rand.Rand
+	peers []*simPeer
+	ends  []*simEnd
+	bytes map[string]simEntry // entry by its raw name
+	admit map[identity.ID]int // credential → peer that it admits
+}
+
+func idOf(kind byte, n int) (id identity.ID) {
+	id[0] = kind
+	binary.BigEndian.PutUint64(id[1:], uint64(n))
+	return id
+}
+
+func newSim(t *testing.T, seed uint64, peers int) *sim {
+	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), bytes: map[string]simEntry{}, admit: map[identity.ID]int{}}
+	for i := range peers {
+		s.peers = append(s.peers, &simPeer{n: i, key: 1, feed: idOf('f', i), at: map[identity.ID]uint64{}, members: map[int]bool{}})
+	}
+	s.invite(s.peers[0], 0)
+	return s
+}
+
+// invite lets host admit guest, who starts with the host's credentials.
+func (s *sim) invite(host *simPeer, guest int) {
+	id := idOf('c', len(s.admit))
+	s.admit[id] = guest
+	s.addCred(host, known{id: id, deps: simHeads(host.creds), raw: id[:]})
+	for _, c := range host.creds {
+		s.addCred(s.peers[guest], c)
+	}
+}
+
+func (s *sim) addCred(p *simPeer, c known) {
+	have := map[identity.ID]bool{}
+	for _, k := range p.creds {
+		have[k.id] = true
+	}
+	if have[c.id] {
+		return
+	}
+	for _, d := range c.deps {
+		if !have[d] {
+			s.t.Fatalf("peer %d got credential %v before %v", p.n, c.id.Short(), d.Short())
+		}
+	}
+	p.creds = append(p.creds, c)
+	p.members[s.admit[c.id]] = true
+	p.touch()
+}
+
+func simHeads(creds []known) []identity.ID {
+	past := map[identity.ID]bool{}
+	for _, c := range creds {
+		for _, d := range c.deps {
+			past[d] = true
+		}
+	}
+	var out []identity.ID
+	for _, c := range creds {
+		if !past[c.id] {
+			out = append(out, c.id)
+		}
+	}
+	return out
+}
+
+func (p *simPeer) touch() {
+	for _, e := range p.ends {
+		e.dirty = true
+	}
+}
+
+func (s *sim) writeEntry(p *simPeer) {
+	e := simEntry{ref: space.LogRef{Feed: p.feed, Seq: p.at[p.feed] + 1}, deps: map[identity.ID]uint64{}}
+	for f, n := range p.at {
+		e.deps[f] = n
+	}
+	s.bytes[nameOf(e.ref)] = e
+	s.commit(p, e)
+}
+
+func nameOf(r space.LogRef) string { return fmt.Sprintf("%x/%d", r.Feed[:9], r.Seq) }
+
+// commit is what a space's Accept does, but it insists on causal order.
+func (s *sim) commit(p *simPeer, e simEntry) {
+	if e.ref.Seq <= p.at[e.ref.Feed] {
+		return
+	}
+	for f, n := range e.deps {
+		if p.at[f] < n {
+			s.t.Fatalf("peer %d got %s before %x/%d", p.n, nameOf(e.ref), f[:9], n)
+		}
+	}
+	e.ref.Pos = uint64(len(p.log)) + 1
+	p.log = append(p.log, e)
+	p.at[e.ref.Feed] = e.ref.Seq
+	p.touch()
+}
+
+func (s *sim) connect(a, b *simPeer) {
+	exporter := binary.BigEndian.AppendUint64(nil, s.rnd.Uint64())
+	end := func(p *simPeer, initiator bool) *simEnd {
+		key := feed.Key{p.key}
+		return &simEnd{
+			sim: s, self: p, dirty: true,
+			s:    newSession(prove(key, exporter, initiator), prove(key, exporter, !initiator)),
+			sent: map[string]bool{}, received: map[string]bool{}, heard: map[string]int{},
+		}
+	}
+	x, y := end(a, true), end(b, false)
+	x.other, y.other = y, x
+	for _, e := range []*simEnd{x, y} {
+		e.self.ends = append(e.self.ends, e)
+		s.ends = append(s.ends, e)
+		e.feed(started{})
+	}
+}
+
+func (e *simEnd) cut() { e.dead, e.other.dead = errors.New("cut"), errors.New("cut") }
+
+func (e *simEnd) feed(in input) {
+	outs, err := e.s.step(in)
+	if err != nil {
+		e.cut()
+		e.dead = err
+		return
+	}
+	e.todo = append(e.todo, outs...)
+}
+
+// act does one thing at this end, if there is one to do.
+func (e *simEnd) act() bool {
+	if e.dead != nil {
+		return false
+	}
+	var choices []func()
+	if len(e.in) > 0 {
+		choices = append(choices, func() {
+			in := e.in[0]
+			e.in = e.in[1:]
+			e.heard[fmt.Sprintf("%T", in)]++
+			e.feed(in)
+		})
+	}
+	if len(e.todo) > 0 {
+		choices = append(choices, func() {
+			o := e.todo[0]
+			e.todo = e.todo[1:]
+			e.do(o)
+		})
+	}
+	if e.dirty {
+		choices = append(choices, e.look)
+	}
+	if len(choices) == 0 {
+		return false
+	}
+	choices[e.sim.rnd.IntN(len(choices))]()
+	return true
+}
+
+func (e *simEnd) look() {
+	e.dirty = false
+	e.feed(changed{
+		member: e.self.members[e.other.self.n],
+		creds:  e.self.creds,
+		have: func() have {
+			h := have{feed.Timeframe{}}
+			for f, n := range e.self.at {
+				h.Timeframe[f] = feed.Head{Seq: n}
+			}
+			return h
+		},
+	})
+}
+
+func (e *simEnd) do(o output) {
+	p, to := e.self, e.other
+	switch o := o.(type) {
+	case sendProof:
+		to.in = append(to.in, gotProof{o.MAC})
+	case sendHeads:
+		to.in = append(to.in, gotHeads{simHeads(p.creds)})
+	case sendCreds:
+		in := gotCredentials{raw: o.raw}
+		for _, b := range o.raw {
+			in.ids = append(in.ids, identity.ID(b))
+		}
+		to.in = append(to.in, in)
+	case sendHave:
+		in := gotHave{map[identity.ID]uint64{}}
+		for f, h := range o.Timeframe {
+			in.seqs[f] = h.Seq
+		}
+		to.in = append(to.in, in)
+	case readLog:
+		var refs []space.LogRef
+		for _, l := range p.log[o.after:min(int(o.after)+3, len(p.log))] {
+			refs = append(refs, l.ref)
+		}
+		e.feed(logged{refs})
+	case sendEntries:
+		if !p.members[to.self.n] {
+			e.sim.t.Fatalf("peer %d sent entries to %d, which is no member", p.n, to.self.n)
+		}
+		var in gotEntries
+		for _, r := range o.refs {
+			name := nameOf(r)
+			if e.sent[name] || e.received[name] {
+				e.sim.t.Fatalf("peer %d sent %s to %d again", p.n, name, to.self.n)
+			}
+			e.sent[name] = true
+			in.items = append(in.items, item{feed: r.Feed, seq: r.Seq, raw: []byte(name)})
+		}
+		to.in = append(to.in, in)
+	case addCreds:
+		for _, b := range o.raw {
+			for _, q := range e.sim.peers {
+				for _, c := range q.creds {
+					if string(c.raw) == string(b) {
+						e.sim.addCred(p, c)
+					}
+				}
+			}
+		}
+	case accept:
+		for _, it := range o.items {
+			e.received[string(it.raw)] = true
+			e.sim.commit(p, e.sim.bytes[string(it.raw)])
+		}
+	case look:
+		e.look()
+	default:
+		e.sim.t.Fatalf("unknown output %T", o)
+	}
+}
+
+// settle runs until nothing is left to do.
+func (s *sim) settle() {
+	for steps := 0; ; steps++ {
+		busy := false
+		for _, e := range s.ends {
+			if e.act() {
+				busy = true
+			}
+		}
+		if !busy {
+			return
+		}
+		if steps > 1_000_000 {
+			s.t.Fatal("it never settles")
+		}
+	}
+}
+
+func (s *sim) forget() {
+	live := s.ends[:0]
+	for _, e := range s.ends {
+		if e.dead == nil {
+			live = append(live, e)
+		}
+	}
+	s.ends = live
+	for _, p := range s.peers {
+		mine := p.ends[:0]
+		for _, e := range p.ends {
+			if e.dead == nil {
+				mine = append(mine, e)
+			}
+		}
+		p.ends = mine
+	}
+}
+
+func (s *sim) run(steps int) {
+	joined := 1
+	for range steps {
+		switch r := s.rnd.IntN(100); {
+		case r < 3 && joined < len(s.peers):
+			s.invite(s.peers[s.rnd.IntN(joined)], joined)
+			joined++
+		case r < 13:
+			s.writeEntry(s.peers[s.rnd.IntN(joined)])
+		case r < 17: // duplicates of links are welcome
+			a, b := s.rnd.IntN(len(s.peers)), s.rnd.IntN(len(s.peers))
+			if a != b {
+				s.connect(s.peers[a], s.peers[b])
+			}
+		case r < 19 && len(s.ends) > 0:
+			s.ends[s.rnd.IntN(len(s.ends))].cut()
+			s.forget()
+		case r < 20: // partition: everything is cut
+			for _, e := range s.ends {
+				e.cut()
+			}
+			s.forget()
+		default:
+			if len(s.ends) > 0 {
+				s.ends[s.rnd.IntN(len(s.ends))].act()
+			}
+		}
+	}
+	for ; joined < len(s.peers); joined++ {
+		s.invite(s.peers[s.rnd.IntN(joined)], joined)
+	}
+}
+
+func TestClusterConverges(t *testing.T) {
+	for seed := range uint64(150) {
+		s := newSim(t, seed, 2+int(seed%5))
+		s.run(3000)
+		s.forget()
+		for i := range s.peers { // heal to a line: everything must be forwarded
+			if i > 0 {
+				s.connect(s.peers[i-1], s.peers[i])
+			}
+		}
+		s.settle()
+		for _, p := range s.peers[1:] {
+			if len(p.log) != len(s.peers[0].log) || len(p.creds) != len(s.peers[0].creds) {
+				t.Fatalf("seed %d: peer %d has %d entries and %d credentials, peer 0 has %d and %d",
+					seed, p.n, len(p.log), len(p.creds), len(s.peers[0].log), len(s.peers[0].creds))
+			}
+		}
+		for _, e := range s.ends {
+			if errors.Is(e.dead, errProtocol) || errors.Is(e.dead, errStranger) {
+				t.Fatalf("seed %d: honest peers fell out: %v", seed, e.dead)
+			}
+		}
+	}
+}
+
+func TestStrangerLearnsNothing(t *testing.T) {
+	s := newSim(t, 1, 2)
+	s.writeEntry(s.peers[0])
+	s.peers[1].key = 2
+	s.peers[0].members[1] = true // even if its device were a member once
+	s.connect(s.peers[0], s.peers[1])
+	stranger := s.peers[1].ends[0]
+	s.settle()
+	if stranger.dead == nil {
+		t.Fatal("the link lives")
+	}
+	for kind := range stranger.heard {
+		if kind != "replicate.gotProof" {
+			t.Errorf("the stranger was sent %s", kind)
+		}
+	}
+	if len(s.peers[1].log) != 0 || len(s.peers[1].creds) != 0 {
+		t.Error("the stranger has something")
+	}
+}
+
+func TestKeyAloneGivesNoEntries(t *testing.T) {
+	s := newSim(t, 1, 2)
+	s.writeEntry(s.peers[0])
+	s.connect(s.peers[0], s.peers[1]) // knows the key, was never admitted
+	s.settle()
+	guest := s.peers[1].ends[0]
+	if guest.heard["replicate.gotHave"]+guest.heard["replicate.gotEntries"] > 0 {
+		t.Fatalf("no member, but was sent %v", guest.heard)
+	}
+	s.invite(s.peers[0], 1) // on the open link
+	s.settle()
+	if len(s.peers[1].log) != 1 {
+		t.Fatal("the entry did not come after admission")
+	}
+}
+
+func TestSessionRefuses(t *testing.T) {
+	mine, theirs := [32]byte{1}, [32]byte{2}
+	fresh := func() *session { return newSession(mine, theirs) }
+	proved := func() *session {
+		s := fresh()
+		_, _ = s.step(gotProof{theirs})
+		return s
+	}
+	open := func() *session {
+		s := proved()
+		_, _ = s.step(gotHeads{})
+		_, _ = s.step(changed{member: true, have: func() have { return have{} }})
+		_, _ = s.step(gotHave{map[identity.ID]uint64{}})
+		return s
+	}
+	some := gotEntries{items: []item{{seq: 1}}}
+	tests := []struct {
+		name string
+		s    *session
+		in   input
+		want error
+	}{
+		{"wrong proof", fresh(), gotProof{[32]byte{9}}, errStranger},
+		{"our own proof sent back", fresh(), gotProof{mine}, errStranger},
+		{"heads first", fresh(), gotHeads{}, errProtocol},
+		{"credentials first", fresh(), gotCredentials{}, errProtocol},
+		{"timeframe first", fresh(), gotHave{}, errProtocol},
+		{"entries first", fresh(), some, errProtocol},
+		{"proof twice", proved(), gotProof{theirs}, errProtocol},
+		{"credentials before heads", proved(), gotCredentials{}, errProtocol},
+		{"entries before our timeframe", proved(), some, errProtocol},
+		{"heads twice", open(), gotHeads{}, errProtocol},
+		{"timeframe twice", open(), gotHave{}, errProtocol},
+		{"entries", open(), some, nil},
+		{"credentials", open(), gotCredentials{}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := tt.s.step(tt.in); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+	t.Run("entries after the peer was removed", func(t *testing.T) {
+		s := open()
+		if _, err := s.step(changed{member: false}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.step(some); !errors.Is(err, errProtocol) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
