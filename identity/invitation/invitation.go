@@ -34,8 +34,8 @@ const (
 	MaxSignal = 8
 	// MaxURL is the most bytes the URL of one may have.
 	MaxURL = 256
-	// MaxName is the most bytes the space's name may have.
-	MaxName = 128
+
+	maxExpires = 253402300799 // the last second of the year 9999
 )
 
 var (
@@ -78,7 +78,7 @@ func (inv Invitation) check() error {
 		return fmt.Errorf("space, host or secret missing: %w", ErrInvalid)
 	case inv.Role < credential.Reader || inv.Role > credential.Admin:
 		return fmt.Errorf("role %v: %w", inv.Role, ErrInvalid)
-	case inv.Expires.Unix() <= 0 || inv.Expires.Year() > 9999:
+	case inv.Expires.Unix() <= 0 || inv.Expires.Unix() > maxExpires:
 		return fmt.Errorf("it has no expiry: %w", ErrInvalid)
 	case len(inv.Signal) > MaxSignal:
 		return fmt.Errorf("%d signaling servers, at most %d allowed: %w", len(inv.Signal), MaxSignal, ErrInvalid)

@@ -40,6 +40,9 @@ func (s *State) add(op credential.Signed) (Status, error) {
 	if op.Space != s.space && !s.space.IsZero() {
 		return 0, fmt.Errorf("it belongs to the space %s: %w", op.Space.Short(), ErrInvalid)
 	}
+	if len(op.Deps) == 0 && op.Newer {
+		return 0, fmt.Errorf("the space was made by a newer release: upgrade: %w", ErrInvalid)
+	}
 	if len(op.Deps) == 0 {
 		return 0, fmt.Errorf("it has no past: %w", ErrInvalid)
 	}
