@@ -140,6 +140,7 @@ func (l *link) watch(ctx context.Context) error {
 		case <-changes:
 		}
 		l.r.chunksMayMiss()
+		l.r.reached()
 	}
 }
 

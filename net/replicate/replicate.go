@@ -63,8 +63,9 @@ type Space interface {
 
 // Replicator serves the links of one space.
 type Replicator struct {
-	space Space
-	log   *slog.Logger
+	space  Space
+	log    *slog.Logger
+	synced chan struct{} // closed by reached
 
 	refused atomic.Int64
 
@@ -72,9 +73,11 @@ type Replicator struct {
 	known []known    // credentials of the space, decoded
 	heads []identity.ID
 	fetch *fetcher
-	stale bool          // there may be missing chunks that fetch does not know
-	links map[int]*link // by the fetcher's number
-	last  int           // number of the newest link
+	stale bool                   // there may be missing chunks that fetch does not know
+	links map[int]*link          // by the fetcher's number
+	last  int                    // number of the newest link
+	goal  map[identity.ID]uint64 // what the first peer had; nil before there was one
+	met   bool                   // synced is closed
 }
 
 // New returns the handler to join to the space's topic, its Key().Topic().
@@ -82,7 +85,7 @@ func New(s Space, log *slog.Logger) *Replicator {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{space: s, log: log, fetch: newFetcher(), links: make(map[int]*link)}
+	return &Replicator{space: s, log: log, synced: make(chan struct{}), fetch: newFetcher(), links: make(map[int]*link)}
 }
 
 // Refused counts the entries and credentials of peers that were not accepted.

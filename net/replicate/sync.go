@@ -69,6 +69,9 @@ func (l *link) acceptAll(ctx context.Context) error {
 func (l *link) handle(ctx context.Context, ins []input) error {
 	var batch []item
 	for _, in := range ins {
+		if h, ok := in.(gotHave); ok {
+			l.r.aim(h.seqs)
+		}
 		todo, err := l.step(in)
 		if err != nil {
 			return err
@@ -87,7 +90,11 @@ func (l *link) handle(ctx context.Context, ins []input) error {
 			}
 		}
 	}
-	return l.accept(ctx, batch)
+	if err := l.accept(ctx, batch); err != nil {
+		return err
+	}
+	l.r.reached()
+	return nil
 }
 
 func (l *link) do(ctx context.Context, o output) error {
