@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,14 +44,22 @@ type setup struct {
 }
 
 func TestMain(m *testing.M) {
+	var err error
 	if raw := os.Getenv(serveVariable); raw != "" {
-		if err := serveProcess(raw); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+		err = serveProcess(raw)
+	} else if raw := os.Getenv(loopbackVariable); raw != "" {
+		var dirs [2]string
+		if err = json.Unmarshal([]byte(raw), &dirs); err == nil {
+			err = loopbackProcess(dirs[0], dirs[1])
 		}
-		os.Exit(0)
+	} else {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // serveProcess serves what raw asks for until standard input ends. It fails if
@@ -132,9 +141,12 @@ func (s setup) serve() (err error) {
 		}
 	}
 	fmt.Println("ready")
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	waitForEnd()
+	return nil
 }
+
+// waitForEnd returns when the process that started this one says so, or is gone.
+func waitForEnd() { io.Copy(io.Discard, os.Stdin) }
 
 // openSpace makes the space of device i: the first one founds it, the others
 // are invited by the first.
@@ -243,17 +255,22 @@ func serve(t testing.TB, n int) []string {
 
 func start(t testing.TB, s setup) *server {
 	t.Helper()
-	raw, err := json.Marshal(s)
+	return startWith(t, serveVariable, s, nil)
+}
+
+// startWith runs this binary once more with a variable set to work, in JSON.
+func startWith(t testing.TB, variable string, work any, as *syscall.SysProcAttr) *server {
+	t.Helper()
+	raw, err := json.Marshal(work)
 	if err != nil {
 		t.Fatal(err)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	// The link is followed as it is, so that another user may run what it
+	// could not find.
+	const exe = "/proc/self/exe"
 	p := &server{cmd: exec.Command(exe), log: &lines{}}
-	p.cmd.Env = append(os.Environ(), serveVariable+"="+string(raw))
-	p.cmd.Stderr = p.log
+	p.cmd.Env = append(os.Environ(), variable+"="+string(raw))
+	p.cmd.Stderr, p.cmd.SysProcAttr = p.log, as
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -334,3 +351,6 @@ func read(t testing.TB, path string) string {
 	}
 	return string(text)
 }
+
+// wait passes time in a synctest bubble.
+func wait(d time.Duration) { <-time.After(d) }
