@@ -1,0 +1,222 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/echofs/echofs/identity/codec"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// counting is a source of randomness that is the same every time.
+type counting struct{ n byte }
+
+func (c *counting) Read(p []byte) (int, error) {
+	for i := range p {
+		c.n++
+		p[i] = c.n
+	}
+	return len(p), nil
+}
+
+func device(t testing.TB, start byte, name string) *Device {
+	t.Helper()
+	d, err := NewDevice(&counting{start}, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(hex.EncodeToString(got)+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hex.EncodeToString(got) != strings.TrimSpace(string(want)) {
+		t.Errorf("%s has changed: every device out there would read it differently\ngot %x", path, got)
+	}
+}
+
+func TestID(t *testing.T) {
+	id := Hash("context", []byte("body"))
+	// printf 'context\0body' | sha256sum
+	if got, want := id.String(), "6b6fb5b546319659b768538634a066ec6249d0c1edbfcff0b4397df79b464e73"; got != want {
+		t.Errorf("Hash = %s, want %s", got, want)
+	}
+	back, err := ParseID(id.String())
+	if err != nil || back != id {
+		t.Errorf("ParseID = %v, %v", back, err)
+	}
+	for _, bad := range []string{"", "00", id.String() + "0", strings.Repeat("g", 64), strings.Repeat("é", 32)} {
+		if _, err := ParseID(bad); !errors.Is(err, ErrBadID) {
+			t.Errorf("ParseID(%q) = %v", bad, err)
+		}
+	}
+	if Hash("a", []byte("b")) == Hash("ab", nil) {
+		t.Error("the context is not kept apart from the body")
+	}
+	if (ID{}).Compare(id) >= 0 || id.Compare(ID{}) <= 0 || id.Compare(id) != 0 {
+		t.Error("Compare")
+	}
+}
+
+func TestSignaturesAreForOneContext(t *testing.T) {
+	d := device(t, 0, "Ada")
+	sig := d.Sign(ContextHello, []byte("body"))
+	if !Verify(d.Key(), ContextHello, []byte("body"), sig) {
+		t.Error("its own signature")
+	}
+	if Verify(d.Key(), ContextEntry, []byte("body"), sig) || Verify(d.Key(), "", []byte("body"), sig) ||
+		Verify(d.Key(), ContextHello, []byte("bodY"), sig) || Verify(device(t, 9, "Bob").Key(), ContextHello, []byte("body"), sig) ||
+		Verify(d.Key(), ContextHello, []byte("body"), sig[:63]) || Verify(d.Key(), ContextHello, []byte("body"), nil) {
+		t.Error("a signature for something else verifies")
+	}
+	if ed25519.Verify(d.Key().key(), []byte("body"), sig) {
+		t.Error("a signature for a context verifies without one")
+	}
+}
+
+func (k PublicKey) key() ed25519.PublicKey { return k[:] }
+
+func TestChainIsGolden(t *testing.T) {
+	d := device(t, 0, "Ada")
+	golden(t, "chain.hex", d.Chain())
+	p, err := VerifyChain(d.Chain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p != d.Profile() || p.Identity != d.Identity() || p.Device != d.Key() || p.Name != "Ada" {
+		t.Errorf("the chain proves %+v, the device says %+v", p, d.Profile())
+	}
+}
+
+func TestVerifyChainRefuses(t *testing.T) {
+	ada, bob := device(t, 0, "Ada"), device(t, 100, "Bob")
+	var s, other signedGenesis
+	if err := codec.Unmarshal(ada.Chain(), &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := codec.Unmarshal(bob.Chain(), &other); err != nil {
+		t.Fatal(err)
+	}
+	chain := func(body, byIdentity, byDevice []byte) []byte {
+		data, err := codec.Marshal(signedGenesis{Body: body, ByIdentity: byIdentity, ByDevice: byDevice})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	// Mallory claims Ada's device for an identity of his own.
+	mallory := ed25519.NewKeyFromSeed(make([]byte, 32))
+	g := genesis{Version: 1, Device: ada.Key(), Name: "Mallory"}
+	copy(g.Identity[:], mallory[32:])
+	stolen, err := g.sign(mallory, mallory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, _ := codec.Marshal(map[int]any{1: 2, 9: "later"})
+	tests := []struct {
+		name  string
+		chain []byte
+		want  error
+	}{
+		{"nothing", nil, ErrBadChain},
+		{"noise", []byte("noise"), ErrBadChain},
+		{"truncated", ada.Chain()[:50], ErrBadChain},
+		{"too long", make([]byte, MaxChain+1), ErrBadChain},
+		{"signatures of another", chain(s.Body, other.ByIdentity, other.ByDevice), ErrBadChain},
+		{"signatures swapped", chain(s.Body, s.ByDevice, s.ByIdentity), ErrBadChain},
+		{"no signature", chain(s.Body, nil, nil), ErrBadChain},
+		{"somebody's device", stolen, ErrBadChain},
+		{"a later version", chain(newer, nil, nil), ErrNewerChain},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if p, err := VerifyChain(tt.chain); !errors.Is(err, tt.want) {
+				t.Errorf("VerifyChain = %+v, %v; want %v", p, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, ok := range []string{"", "Ada", "Ада Лавлейс", strings.Repeat("x", MaxName), "🙂 family 👨‍👩‍👧"} {
+		if err := CheckName(ok); err != nil {
+			t.Errorf("CheckName(%q) = %v", ok, err)
+		}
+	}
+	for _, bad := range []string{"a\nb", "\x1b[2J", "a\u202eb", "\xff", strings.Repeat("x", MaxName+1), "\u2028"} {
+		if err := CheckName(bad); !errors.Is(err, ErrBadName) {
+			t.Errorf("CheckName(%q) = %v", bad, err)
+		}
+		if _, err := NewDevice(nil, bad); !errors.Is(err, ErrBadName) {
+			t.Errorf("NewDevice(%q) = %v", bad, err)
+		}
+	}
+}
+
+func TestNewDeviceWithoutRandomness(t *testing.T) {
+	if _, err := NewDevice(io.LimitReader(&counting{}, 40), "Ada"); err == nil {
+		t.Error("no error from a source that ends")
+	}
+}
+
+func TestTLSCertificate(t *testing.T) {
+	cert, err := device(t, 0, "Ada").TLSCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := net.Pipe()
+	server := tls.Server(a, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}})
+	var got PublicKey
+	client := tls.Client(b, &tls.Config{
+		MinVersion: tls.VersionTLS13, InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			copy(got[:], cs.PeerCertificates[0].PublicKey.(ed25519.PublicKey))
+			return nil
+		},
+	})
+	done := make(chan error, 1)
+	go func() { done <- server.Handshake() }()
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got != device(t, 0, "Ada").Key() {
+		t.Error("the certificate has another key")
+	}
+}
+
+func FuzzVerifyChain(f *testing.F) {
+	d := device(f, 0, "Ada")
+	f.Add(d.Chain())
+	f.Add(d.Chain()[:100])
+	f.Add(bytes.Repeat([]byte{0x83}, 40))
+	f.Fuzz(func(t *testing.T, chain []byte) {
+		p, err := VerifyChain(chain)
+		if err == nil && (p.Identity.IsZero() || CheckName(p.Name) != nil) {
+			t.Errorf("%x proves %+v", chain, p)
+		}
+	})
+}
