@@ -1,5 +1,20 @@
 // Package mesh keeps one authenticated link to every device that is present on
 // the topics this device has joined.
+//
+// Devices find each other through package signaling. Of two devices the one
+// with the smaller key dials, so there is never a question whose connection
+// counts. Inside the WebRTC connection each stream is TLS 1.3 between the two
+// device keys that signed the signaling messages: nobody in between, signaling
+// server included, can read, alter or be either end.
+//
+// A link is watched by the mesh itself (package comment of heartbeat in
+// live.go) and replaced when it is silent, when its device starts anew, or
+// when its handler returns.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine. Everything a Mesh starts ends
+// before Run returns.
 package mesh
 
 import (
@@ -7,15 +22,18 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sort"
+	"sync"
 	"time"
 
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/net/rtc"
+	"github.com/echofs/echofs/net/signaling"
 )
 
 // ErrRefused is what a Handler wraps to say that trying again soon is useless:
-// the peer is no member, or speaks another protocol. The mesh then waits until
-// the peer starts anew, or many minutes.
+// the peer is no member, or speaks another protocol. The mesh then waits for
+// seconds, later minutes, unless the peer starts anew or Retry is called.
 var ErrRefused = errors.New("peer refused")
 
 // Config of a Mesh. Device is required, everything else may be zero.
@@ -29,39 +47,172 @@ type Config struct {
 }
 
 // A Mesh is this device's presence on all its topics.
-type Mesh struct{ cfg Config }
+type Mesh struct {
+	cfg     Config
+	client  *signaling.Client
+	rtc     *rtc.API
+	changed chan struct{} // capacity 1: a token means online or swarms changed
+
+	mu     sync.Mutex // guards the fields below
+	online bool
+	swarms map[[32]byte]*swarm
+}
 
 // New returns a Mesh that is online but does nothing before Run.
-func New(cfg Config) *Mesh { return &Mesh{cfg: cfg} }
+func New(cfg Config) *Mesh {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = 2500 * time.Millisecond
+	}
+	if cfg.Silence == 0 {
+		cfg.Silence = 10 * time.Second
+	}
+	if cfg.RTC.Log == nil {
+		cfg.RTC.Log = cfg.Log
+	}
+	m := &Mesh{
+		cfg: cfg, client: signaling.NewClient(cfg.Device, cfg.Log), rtc: rtc.New(cfg.RTC),
+		changed: make(chan struct{}, 1), online: true, swarms: map[[32]byte]*swarm{},
+	}
+	for _, url := range cfg.Signal {
+		if err := m.client.AddURL(url); err != nil {
+			cfg.Log.Warn("signaling server left out", "err", err)
+		}
+	}
+	return m
+}
 
 // Run keeps the links until ctx ends, and returns after everything it started
 // has ended.
-func (m *Mesh) Run(ctx context.Context) error { panic("not yet") }
+func (m *Mesh) Run(ctx context.Context) error {
+	for {
+		if m.Online() {
+			m.present(ctx)
+		}
+		select {
+		case <-m.changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
-// Join makes this device present on the topic. h is called for each link.
-// leave closes the topic's links and returns when all its handlers have;
-// it may be called from any goroutine except a handler of this topic (from
+// present serves all topics until this device goes offline or ctx ends.
+func (m *Mesh) present(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	// Run returns nothing but the end of ctx.
+	wg.Go(func() { _ = m.client.Run(ctx) })
+	started := map[*swarm]bool{}
+	for ctx.Err() == nil {
+		m.mu.Lock()
+		online := m.online
+		for _, s := range m.swarms {
+			if online && !started[s] {
+				started[s] = true
+				wg.Go(func() { s.run(ctx) })
+			}
+		}
+		m.mu.Unlock()
+		if !online {
+			signal(m.changed) // for Run: it may be true again by now
+			return
+		}
+		select {
+		case <-m.changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Join makes this device present on the topic. h is called for each link. A
+// second Join of a topic replaces the first.
+//
+// leave closes the topic's links and returns when all its handlers have; it
+// may be called from any goroutine except a handler of this topic (from
 // there: go leave()).
-func (m *Mesh) Join(topic [32]byte, h Handler) (leave func()) { panic("not yet") }
+func (m *Mesh) Join(topic [32]byte, h Handler) (leave func()) {
+	s := newSwarm(m, topic, h)
+	m.mu.Lock()
+	if old := m.swarms[topic]; old != nil {
+		old.leave()
+		s.previous = old
+	}
+	m.swarms[topic] = s
+	m.mu.Unlock()
+	signal(m.changed)
+	return func() {
+		m.mu.Lock()
+		if m.swarms[topic] == s {
+			delete(m.swarms, topic)
+		}
+		m.mu.Unlock()
+		s.leave()
+		s.wait()
+	}
+}
 
 // AddSignal adds a signaling server. It may be called at any time.
-func (m *Mesh) AddSignal(url string) error { panic("not yet") }
+func (m *Mesh) AddSignal(url string) error { return m.client.AddURL(url) }
+
+// Signals returns the signaling servers that are connected now.
+func (m *Mesh) Signals() []string { return m.client.Connected() }
 
 // SetOnline closes all links and stays silent (false), or comes back (true).
-func (m *Mesh) SetOnline(online bool) { panic("not yet") }
+// It does not wait for that.
+func (m *Mesh) SetOnline(online bool) {
+	m.mu.Lock()
+	m.online = online
+	m.mu.Unlock()
+	signal(m.changed)
+}
 
 // Online reports what SetOnline last said.
-func (m *Mesh) Online() bool { panic("not yet") }
+func (m *Mesh) Online() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.online
+}
+
+// Retry makes the mesh try refused and waiting peers of a topic at once:
+// after the members have changed, say.
+func (m *Mesh) Retry(topic [32]byte) {
+	m.mu.Lock()
+	s := m.swarms[topic]
+	m.mu.Unlock()
+	if s != nil {
+		s.retry()
+	}
+}
 
 // Links returns the peers seen on all topics, those without a link too.
-func (m *Mesh) Links() []LinkInfo { panic("not yet") }
+func (m *Mesh) Links() []LinkInfo {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []LinkInfo
+	for _, s := range m.swarms {
+		all = append(all, s.links()...)
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].Topic != all[j].Topic {
+			return string(all[i].Topic[:]) < string(all[j].Topic[:])
+		}
+		return string(all[i].Device[:]) < string(all[j].Device[:])
+	})
+	return all
+}
 
 // A Handler speaks a protocol on links.
 type Handler interface {
 	// Link is called once for each link and owns it until it returns. ctx ends
-	// when the link is lost or replaced or the topic is left. After a return
-	// what was written is still delivered, then the link is closed, and dialled
-	// again: after a growing delay, or much later if the error is ErrRefused.
+	// when the link is lost or replaced or the topic is left; blocked reads and
+	// writes then end too. After a return what was written is still delivered,
+	// then the link is closed, and dialled again: after a growing delay, or
+	// much later if the error is ErrRefused.
 	Link(ctx context.Context, l *Link) error
 }
 
@@ -81,7 +232,7 @@ type State string
 const (
 	Connecting State = "connecting"
 	Up         State = "up"
-	Waiting    State = "waiting" // for the next try
+	Waiting    State = "waiting" // for the next try, or for the peer to dial
 	Refused    State = "refused"
 )
 
@@ -95,4 +246,12 @@ type LinkInfo struct {
 	Since    time.Time // of State
 	RTT      time.Duration
 	Err      error // why the last link or try ended
+}
+
+// signal puts a token into a channel of capacity 1.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // there is one already
+	}
 }

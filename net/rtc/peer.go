@@ -138,6 +138,10 @@ func (p *Peer) Err() error {
 	return p.err
 }
 
+// Abort ends the connection for its users, with err, without freeing it. It
+// does not block.
+func (p *Peer) Abort(err error) { p.fail(err) }
+
 // fail ends the connection for its users; only Close frees it. The first
 // error stays.
 func (p *Peer) fail(err error) {

@@ -47,9 +47,13 @@ func NewConn(rw io.ReadWriter, limits Limits) *Conn {
 // ReadFrame returns the next frame: io.EOF if the stream ended after the last
 // one, an *Error for anything that is not a frame of this protocol. The Conn
 // cannot be read after an error.
-func (c *Conn) ReadFrame() (Frame, error) {
+func (c *Conn) ReadFrame() (Frame, error) { return ReadFrame(c.r, c.limits) }
+
+// ReadFrame reads one frame as Conn.ReadFrame does, and nothing after it: for
+// a stream that somebody else reads on.
+func ReadFrame(r io.Reader, limits Limits) (Frame, error) {
 	var head [HeaderSize]byte
-	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+	if _, err := io.ReadFull(r, head[:]); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return Frame{}, &Error{Op: "read", Err: fmt.Errorf("stream ended in a header: %w", err)}
 		}
@@ -63,16 +67,16 @@ func (c *Conn) ReadFrame() (Frame, error) {
 	if head[0] != Version {
 		return fail(fmt.Errorf("version %d: %w", head[0], ErrVersion))
 	}
-	limit, known := c.limits[f.Type]
+	limit, known := limits[f.Type]
 	if !known {
 		return fail(ErrType)
 	}
 	if int64(size) > int64(limit) {
 		return fail(fmt.Errorf("%w: at most %d bytes are allowed", ErrTooLarge, limit))
 	}
-	body, err := readBody(c.r, int(size))
+	body, err := readBody(r, int(size))
 	if err != nil {
-		return fail(fmt.Errorf("stream ended in a body: %w", err))
+		return fail(fmt.Errorf("reading the body: %w", err))
 	}
 	f.Body = body
 	return f, nil

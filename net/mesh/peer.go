@@ -1,0 +1,412 @@
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/signaling"
+)
+
+const (
+	attemptLimit = 15 * time.Second // from the offer to an authenticated link
+	answerLimit  = 8 * time.Second  // of those, until the answer
+
+	firstRetry   = 100 * time.Millisecond
+	lastRetry    = 10 * time.Second
+	firstRefused = 5 * time.Second
+	lastRefused  = 5 * time.Minute
+	settled      = 10 * time.Second // a link that lived this long was a good one
+)
+
+// route is one way to call a peer, and which start of its program is there.
+type route struct {
+	signaling.Route
+	instance [16]byte
+}
+
+// peer is one device on one topic. run decides, in one goroutine; what it
+// waits for arrives by handle.
+type peer struct {
+	swarm  *swarm
+	device identity.PublicKey
+	dials  bool          // this device dials, the peer answers
+	wake   chan struct{} // capacity 1: a token means a field below changed
+	limit  *rate.Limiter // of offers that are answered
+
+	mu       sync.Mutex // guards the fields below
+	routes   []route    // the newest last
+	instance [16]byte   // of the newest route ever
+	news     news       // since run last looked
+	answer   *answer    // what an attempt waits for
+	info     LinkInfo
+}
+
+// news is what has changed.
+type news struct {
+	route  *route // the newest
+	all    []route
+	offer  *offer // the newest
+	nudged bool   // a way to call the peer has appeared
+	wanted bool   // the peer asks to be called
+	fresh  bool   // the peer's program is another one than before
+	urged  bool   // by Retry
+}
+
+type offer struct {
+	from route
+	call call
+}
+
+type answer struct {
+	id  [16]byte
+	sdp chan []byte // capacity 1
+}
+
+func newPeer(s *swarm, device identity.PublicKey) *peer {
+	self := s.mesh.cfg.Device.Key()
+	return &peer{
+		swarm: s, device: device, dials: bytes.Compare(self[:], device[:]) < 0,
+		wake: make(chan struct{}, 1), limit: rate.NewLimiter(1, 10),
+		info: LinkInfo{Topic: s.topic, Device: device, State: Waiting, Since: time.Now()},
+	}
+}
+
+// handle takes one event of signaling. It does not block.
+func (p *peer) handle(e signaling.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer signal(p.wake)
+	r := route{e.Route, e.Instance}
+	switch e.Kind {
+	case signaling.Present:
+		if p.instance != r.instance {
+			p.instance, p.news.fresh = r.instance, true
+		}
+		p.news.nudged = true
+		p.routes = append(p.routes, r)
+	case signaling.Gone:
+		for i, other := range p.routes {
+			if other.Route == e.Route {
+				p.routes = append(p.routes[:i:i], p.routes[i+1:]...)
+				break
+			}
+		}
+	case signaling.Message:
+		c, err := decodeCall(e.Body)
+		if err != nil {
+			p.swarm.mesh.cfg.Log.Debug("dropped a call", "device", p.device, "err", err)
+			return
+		}
+		switch {
+		case c.Kind == callOffer && !p.dials:
+			p.news.offer = &offer{r, c}
+		case c.Kind == callAnswer && p.answer != nil && p.answer.id == c.ID:
+			p.answer.sdp <- c.SDP
+			p.answer = nil
+		case c.Kind == callMe && p.dials:
+			p.news.wanted = true
+		}
+	}
+}
+
+// gone reports that there is no way to call the peer and nothing to do for it.
+func (p *peer) gone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.routes) == 0 && p.news.offer == nil
+}
+
+func (p *peer) urge() {
+	p.mu.Lock()
+	p.news.urged = true
+	p.mu.Unlock()
+	signal(p.wake)
+}
+
+func (p *peer) state() LinkInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.info
+}
+
+func (p *peer) setState(s State, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.info.State, p.info.Since, p.info.Err = s, time.Now(), err
+	if s != Up {
+		p.info.RTT = 0
+	}
+}
+
+func (p *peer) look() news {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.news
+	p.news = news{}
+	n.all = append(n.all, p.routes...)
+	if len(n.all) > 0 {
+		n.route = &n.all[len(n.all)-1]
+	}
+	return n
+}
+
+// try is an attempt to make a link.
+type try struct {
+	cancel context.CancelFunc
+	from   route
+	link   *live // the result
+	err    error
+}
+
+// keeper is what run knows from one step to the next.
+type keeper struct {
+	*peer
+	session *signaling.Session
+	live    *live // the link, nil if there is none
+	try     *try  // going on now
+	tried   chan *try
+	ended   chan *live
+	offer   *offer // to be answered when try has ended
+	retry   *time.Timer
+	at      time.Time // no dialling before
+	delay   time.Duration
+	refused bool
+	replace bool // the peer wants another link than the one we have
+}
+
+// run keeps a link to the peer until ctx ends or the peer is gone for good.
+func (p *peer) run(ctx context.Context, session *signaling.Session) {
+	defer p.swarm.remove(p)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	k := &keeper{
+		peer: p, session: session, delay: firstRetry,
+		tried: make(chan *try), ended: make(chan *live), retry: time.NewTimer(0),
+	}
+	defer k.retry.Stop()
+	for {
+		select {
+		case <-p.wake:
+		case <-k.retry.C:
+		case t := <-k.tried:
+			k.finish(ctx, t)
+		case l := <-k.ended:
+			k.lose(l)
+		case <-ctx.Done():
+			k.stop()
+			return
+		}
+		k.step(ctx)
+		if k.live == nil && k.try == nil && p.swarm.forget(p) {
+			return
+		}
+	}
+}
+
+// stop ends what is going on and waits for it. The context has ended.
+func (k *keeper) stop() {
+	if k.try != nil {
+		if t := <-k.tried; t.link != nil {
+			t.link.close()
+		}
+	}
+	if k.live != nil {
+		<-k.ended
+	}
+}
+
+// step starts what there is to do now.
+func (k *keeper) step(ctx context.Context) {
+	n := k.look()
+	if n.fresh || n.urged {
+		k.delay, k.refused = firstRetry, false
+	}
+	if n.urged && !k.dials && k.live == nil && k.try == nil {
+		k.askForCall()
+	}
+	called := n.wanted && !k.refused && k.limit.Allow()
+	k.replace = k.replace || called && k.live != nil
+	if n.fresh || n.urged || called || n.nudged && !k.refused {
+		k.at = time.Time{}
+	}
+	if n.offer != nil && !(k.refused && time.Now().Before(k.at)) && k.limit.Allow() {
+		k.offer = n.offer
+		if k.try != nil {
+			k.try.cancel() // the peer has begun another one
+		}
+	}
+	if k.try != nil {
+		if n.fresh && n.route != nil && n.route.instance != k.try.from.instance {
+			k.try.cancel() // it was meant for a program that has ended
+		}
+		return
+	}
+	switch {
+	case k.offer != nil:
+		k.begin(ctx, k.offer.from, k.accept(k.offer))
+		k.offer = nil
+	case !k.dials || n.route == nil || k.live != nil && !k.replace && !stale(n.all, k.live):
+		return
+	case time.Now().Before(k.at):
+		k.retry.Reset(time.Until(k.at))
+	default:
+		k.begin(ctx, *n.route, k.dial(*n.route))
+	}
+}
+
+// stale reports that the peer runs, but not as the program at the other end of
+// the link.
+func stale(routes []route, l *live) bool {
+	for _, r := range routes {
+		if r.instance == l.from.instance {
+			return false
+		}
+	}
+	return len(routes) > 0
+}
+
+// begin starts an attempt.
+func (k *keeper) begin(ctx context.Context, from route, attempt func(context.Context) (*live, error)) {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	t := &try{cancel: cancel, from: from}
+	k.try = t
+	if k.live == nil {
+		k.setState(Connecting, k.state().Err)
+	}
+	go func() { // ends before run: stop and finish wait for it
+		defer cancel()
+		t.link, t.err = attempt(ctx)
+		k.tried <- t
+	}()
+}
+
+// finish takes the result of an attempt.
+func (k *keeper) finish(ctx context.Context, t *try) {
+	k.try = nil
+	if t.err != nil {
+		if k.live == nil {
+			k.setState(Waiting, t.err)
+		}
+		k.swarm.mesh.cfg.Log.Debug("no link", "device", k.device, "err", t.err)
+		k.later(lastRetry)
+		return
+	}
+	if k.live != nil {
+		// The new link works, so the peer has given up the old one.
+		k.live.cancel(errReplaced)
+		<-k.ended
+	}
+	k.live, k.replace, k.refused = t.link, false, false
+	k.mu.Lock()
+	k.info.Identity, k.info.Name = t.link.Peer.Identity, t.link.Peer.Name
+	k.mu.Unlock()
+	k.setState(Up, nil)
+	l := t.link
+	l.begin(ctx)
+	go func() { // ends before run: stop, finish and lose wait for it
+		l.err = l.serve(k.swarm.handler, k.measured)
+		k.ended <- l
+	}()
+}
+
+func (k *keeper) measured(rtt time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.info.RTT = rtt
+}
+
+// lose deals with the end of the link.
+func (k *keeper) lose(l *live) {
+	k.live, k.replace = nil, false
+	if time.Since(l.since) > settled {
+		k.delay = firstRetry
+	}
+	k.swarm.mesh.cfg.Log.Debug("link ended", "device", k.device, "err", l.err)
+	if errors.Is(l.err, ErrRefused) {
+		k.refused = true
+		k.delay = max(k.delay, firstRefused)
+		k.setState(Refused, l.err)
+		k.later(lastRefused)
+		return
+	}
+	k.setState(Waiting, l.err)
+	if !k.dials && k.try == nil && errors.Is(l.err, errLost) {
+		k.askForCall()
+	}
+	k.later(lastRetry)
+}
+
+// later puts off the next attempt, more each time.
+func (k *keeper) later(most time.Duration) {
+	k.at = time.Now().Add(k.delay/2 + mrand.N(k.delay))
+	k.delay = min(2*k.delay, most)
+}
+
+// askForCall tells the peer that its link is not alive here: it may not have
+// noticed.
+func (k *keeper) askForCall() {
+	k.mu.Lock()
+	routes := append([]route(nil), k.routes...)
+	k.mu.Unlock()
+	if len(routes) > 0 {
+		// If the message is lost the peer's heartbeat finds out.
+		_ = k.session.Send(routes[len(routes)-1].Route, call{Kind: callMe}.encode())
+	}
+}
+
+// dial returns an attempt to call the peer.
+func (k *keeper) dial(to route) func(context.Context) (*live, error) {
+	return func(ctx context.Context) (*live, error) {
+		conn, sdp, err := k.swarm.mesh.rtc.Offer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		a := &answer{sdp: make(chan []byte, 1)}
+		rand.Read(a.id[:])
+		k.mu.Lock()
+		k.answer = a
+		k.mu.Unlock()
+		err = k.session.Send(to.Route, call{Kind: callOffer, ID: a.id, SDP: sdp}.encode())
+		if err == nil {
+			err = a.wait(ctx, conn.Accept)
+		}
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return k.swarm.secure(ctx, conn, k.device, to, true)
+	}
+}
+
+func (a *answer) wait(ctx context.Context, accept func([]byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	select {
+	case sdp := <-a.sdp:
+		return accept(sdp)
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the peer's answer: %w", ctx.Err())
+	}
+}
+
+// accept returns an attempt to answer the peer's call.
+func (k *keeper) accept(o *offer) func(context.Context) (*live, error) {
+	return func(ctx context.Context) (*live, error) {
+		conn, sdp, err := k.swarm.mesh.rtc.Answer(ctx, o.call.SDP)
+		if err != nil {
+			return nil, err
+		}
+		if err := k.session.Send(o.from.Route, call{Kind: callAnswer, ID: o.call.ID, SDP: sdp}.encode()); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return k.swarm.secure(ctx, conn, k.device, o.from, false)
+	}
+}

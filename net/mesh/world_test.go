@@ -1,0 +1,166 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/signaling"
+)
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv("ECHOFS_TEST_PEER"); url != "" {
+		runAsPeer(url)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// board is a signaling server that can be stopped and started again.
+type board struct {
+	t    testing.TB
+	addr string
+	stop func()
+}
+
+func newBoard(t testing.TB) *board {
+	b := &board{t: t, addr: "127.0.0.1:0"}
+	b.start()
+	t.Cleanup(func() { b.stop() })
+	return b
+}
+
+func (b *board) url() string { return "http://" + b.addr }
+
+func (b *board) start() {
+	b.t.Helper()
+	l, err := net.Listen("tcp", b.addr)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.addr = l.Addr().String()
+	s := signaling.NewServer(signaling.ServerConfig{})
+	h := &http.Server{Handler: s}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			b.t.Error(err)
+		}
+	}()
+	b.stop = func() {
+		h.Close()
+		s.Close()
+		<-done
+		b.stop = func() {}
+	}
+}
+
+func device(t testing.TB, name string) *identity.Device {
+	t.Helper()
+	d, err := identity.NewDevice(nil, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func testLog(t testing.TB) *slog.Logger {
+	if os.Getenv("ECHOFS_TEST_LOG") == "" {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// node is a running mesh.
+type node struct {
+	*Mesh
+	device *identity.Device
+	stop   func() // ends Run and waits for it
+}
+
+func start(t testing.TB, d *identity.Device, change func(*Config), urls ...string) *node {
+	t.Helper()
+	cfg := Config{Device: d, Signal: urls, Log: testLog(t)}
+	if cfg.Log != nil {
+		cfg.Log = cfg.Log.With("node", d.Name())
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	m := New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := m.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	n := &node{Mesh: m, device: d, stop: func() { cancel(); <-done }}
+	t.Cleanup(n.stop)
+	return n
+}
+
+// handler is a func as a Handler.
+type handler func(ctx context.Context, l *Link) error
+
+func (h handler) Link(ctx context.Context, l *Link) error { return h(ctx, l) }
+
+// meeting is a Handler that reports links and holds each until it ends.
+type meeting struct {
+	began chan *Link
+	ended chan *Link
+}
+
+func newMeeting() *meeting {
+	return &meeting{began: make(chan *Link, 100), ended: make(chan *Link, 100)}
+}
+
+func (m *meeting) Link(ctx context.Context, l *Link) error {
+	m.began <- l
+	defer func() { m.ended <- l }()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func await[T any](t testing.TB, what string, c <-chan T) T {
+	t.Helper()
+	limit := time.NewTimer(60 * time.Second)
+	defer limit.Stop()
+	select {
+	case v := <-c:
+		return v
+	case <-limit.C:
+		t.Fatalf("waited in vain for %s", what)
+		panic("not reached")
+	}
+}
+
+// runAsPeer is the other process of TestStoppedProcess.
+func runAsPeer(url string) {
+	d, err := identity.NewDevice(nil, "child")
+	if err != nil {
+		panic(err)
+	}
+	m := New(Config{Device: d, Signal: []string{url}, Heartbeat: 200 * time.Millisecond, Silence: time.Second})
+	m.Join([32]byte{1}, handler(func(ctx context.Context, l *Link) error {
+		_, err := io.Copy(l.Sync, l.Sync)
+		return err
+	}))
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // the parent closes it
+		os.Exit(0)
+	}()
+	fmt.Println(m.Run(context.Background()))
+}
