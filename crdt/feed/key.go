@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"hash"
+	"log/slog"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -51,6 +52,9 @@ func (k Key) String() string { return "feed.Key(secret)" }
 
 // GoString keeps the key out of logs.
 func (k Key) GoString() string { return k.String() }
+
+// LogValue keeps the key out of logs.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 func (k Key) mac(h func() hash.Hash, parts ...[]byte) []byte {
 	m := hmac.New(h, k[:])
