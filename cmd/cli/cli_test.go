@@ -52,8 +52,7 @@ func (f *fake) Join(ctx context.Context, req localapi.JoinRequest, progress func
 	f.join = req
 	progress("looking")
 	if req.Invitation == "slow" {
-		<-ctx.Done()
-		return localapi.Space{}, ctx.Err()
+		return localapi.Space{}, &localapi.Error{Code: localapi.Unreachable, Message: "no answer within " + req.Timeout.String()}
 	}
 	if req.Invitation == "used" {
 		return localapi.Space{}, &localapi.Error{Code: localapi.Refused, Message: "used", Next: "ask for a new one"}
@@ -141,7 +140,8 @@ func TestCommands(t *testing.T) {
 		{args: "space share notes --ttl -1s", code: exitUsage, errOut: "--ttl"},
 		{args: "space join echofs://join#x", out: "/mnt/notes\n"},
 		{args: "space join used", code: exitRefused, errOut: "ask for a new one"},
-		{args: "space join slow --timeout 50ms", code: exitUnreachable, errOut: "did not answer within 50ms"},
+		{args: "space join slow --timeout 50ms", code: exitUnreachable, errOut: "no answer within 50ms"},
+		{args: "space join slow --timeout 0s", code: exitUsage, errOut: "--timeout"},
 		{args: "space join -", stdin: " echofs://join#y \n", out: "/mnt/notes\n"},
 		{args: "space join -", code: exitUsage, errOut: "stdin"},
 		{args: "space members notes", out: "editor"},

@@ -64,7 +64,7 @@ func (c *command) completeSpaces(ctx *cli.Context) {
 	if err != nil {
 		return
 	}
-	wait, cancel := contextWithTimeout(ctx.Context, time.Second)
+	wait, cancel := context.WithTimeout(ctx.Context, time.Second)
 	defer cancel()
 	spaces, err := client.Spaces(wait)
 	if err != nil {
@@ -73,12 +73,4 @@ func (c *command) completeSpaces(ctx *cli.Context) {
 	for _, s := range spaces {
 		c.ui.printf("%s\n", clean(s.Name))
 	}
-}
-
-// contextWithTimeout is context.WithTimeout; zero means no limit.
-func contextWithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, d)
 }

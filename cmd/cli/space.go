@@ -209,20 +209,14 @@ func (c *command) runJoin(ctx *cli.Context) error {
 		}
 		invitation = line
 	}
-	wait, cancel := contextWithTimeout(ctx.Context, ctx.Duration("timeout"))
-	defer cancel()
-	s, err := client.Join(wait, localapi.JoinRequest{
+	if ctx.Duration("timeout") <= 0 {
+		return usage(ctx, "--timeout must be more than zero")
+	}
+	s, err := client.Join(ctx.Context, localapi.JoinRequest{
 		Invitation: strings.TrimSpace(invitation),
 		Name:       ctx.String("name"),
+		Timeout:    ctx.Duration("timeout"),
 	}, c.ui.progress)
-	if err != nil && wait.Err() != nil && ctx.Context.Err() == nil {
-		return &localapi.Error{
-			Code:    localapi.Unreachable,
-			Message: "the inviter did not answer within " + ctx.Duration("timeout").String(),
-			Next:    "ask whether their daemon is up and online, then use the same invitation again",
-			Err:     err,
-		}
-	}
 	return c.printSpace(ctx, s, err)
 }
 

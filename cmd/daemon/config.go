@@ -95,7 +95,7 @@ func (s settings) save(home string) error {
 // A plan is a Config and the settings, worked out.
 type plan struct {
 	Config
-	settings
+	next      settings // to remember
 	mount     string
 	makeMount bool   // it is the default one, which may be made
 	listen    string // what to listen at first
@@ -159,7 +159,7 @@ func resolve(cfg Config, s settings) (plan, error) {
 			s.Signal = append(s.Signal, raw)
 		}
 	}
-	p.settings = s
+	p.next = s
 	return p, nil
 }
 

@@ -102,4 +102,6 @@ type Invitation struct {
 type JoinRequest struct {
 	Invitation string `json:"invitation"`
 	Name       string `json:"name,omitempty"` // what to call the space here; empty: its own name
+
+	Timeout time.Duration `json:"timeout,omitempty"` // how long to wait for the inviter; zero: for ever
 }

@@ -1,0 +1,308 @@
+// Package daemon is the one place where the parts of echofs are put together.
+//
+// Run opens them in order, each in what it needs of the ones before: the lock
+// on the home, the identity, the web server with its signaling, the spaces, the
+// mesh, the mount, the command socket. It closes them in reverse order, so
+// that the mount commits into spaces that are still open, and the lock goes last.
+//
+// # Concurrency
+//
+// Run may be called once per process. Everything it starts has ended when it
+// returns. The daemon is its own backend for package localapi: those methods
+// may be called from any goroutine.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/fs/fusefs"
+	"github.com/echofs/echofs/fs/vfs"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/kube/web"
+	"github.com/echofs/echofs/net/mesh"
+	"github.com/echofs/echofs/net/signaling"
+)
+
+// unmountTime is how long a mount may go on after it was detached from its folder.
+const unmountTime = time.Second
+
+// errDown is why a daemon ends that was asked to.
+var errDown = errors.New("asked to stop")
+
+// A daemon is the running whole.
+type daemon struct {
+	plan
+	log      *slog.Logger
+	started  time.Time
+	problems *problems
+	ctx      context.Context // ends when the daemon is to stop; the life of what requests start
+	fail     context.CancelCauseFunc
+
+	device *identity.Device
+	mesh   *mesh.Mesh
+	web    *web.Server
+	vfs    *vfs.FS
+
+	mu       sync.Mutex // guards what follows
+	settings settings
+	spaces   map[identity.ID]*openSpace
+	broken   []brokenSpace
+}
+
+// Run is the daemon. It calls ready once everything is up, and returns after
+// ctx ends, or a client asks it to stop, or a part fails; by then it has
+// committed, unmounted and closed everything.
+func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
+	if err := os.MkdirAll(cfg.Home, 0o700); err != nil {
+		return fmt.Errorf("making the home: %w", err)
+	}
+	unlock, err := lock(cfg.Home)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	remembered, err := loadSettings(cfg.Home)
+	if err != nil {
+		return err
+	}
+	p, err := resolve(cfg, remembered)
+	if err != nil {
+		return err
+	}
+	protect(p.Log)
+
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	d := &daemon{
+		plan: p, started: time.Now(), ctx: ctx, fail: fail,
+		problems: &problems{now: time.Now},
+		settings: p.next,
+		spaces:   map[identity.ID]*openSpace{},
+	}
+	d.log = slog.New(watcher{Handler: p.Log.Handler(), problems: d.problems})
+	if err := d.run(ctx, ready); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, errDown) && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// run opens everything, waits, and closes everything.
+func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err error) {
+	fail := func(err error) { d.fail(err) }
+
+	if d.device, err = d.openIdentity(); err != nil {
+		return err
+	}
+
+	signals := signaling.NewServer(signaling.ServerConfig{Log: d.part("signaling")})
+	d.web = web.New(web.Config{Spaces: d.openSpaces, Signal: signals, Hosts: hostsOf(d.settings.Signal), Log: d.part("web")})
+	if err := d.listen(); err != nil {
+		return err
+	}
+	defer start(ctx, "web server", fail, d.web.Run)()
+	defer func() { err = errors.Join(err, signals.Close()) }()
+
+	d.vfs = vfs.New(vfs.Config{
+		Dir: filepath.Join(d.Home, "scratch"), Log: d.part("vfs"),
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
+	})
+	defer func() { err = errors.Join(err, d.closeSpaces()) }()
+	if err := d.openAll(); err != nil {
+		return errors.Join(err, d.vfs.Close())
+	}
+
+	d.mesh = mesh.New(mesh.Config{Device: d.device, Signal: d.signalURLs(), Log: d.part("mesh")})
+	d.mesh.SetOnline(!d.settings.Offline)
+	defer start(ctx, "mesh", fail, d.mesh.Run)()
+	defer func() { err = errors.Join(err, d.vfs.Close()) }() // commits into the spaces
+
+	if err := prepareMount(d.plan); err != nil {
+		return err
+	}
+	mount, err := fusefs.New(d.mount, d.vfs, fusefs.Options{Log: d.part("fuse")})
+	if err != nil {
+		return mountError(err)
+	}
+	gone := make(chan struct{}) // closed when nothing is mounted any more
+	go func() {
+		defer close(gone)
+		mount.Wait()
+		d.fail(errors.New("somebody else unmounted " + d.mount))
+	}()
+	defer func() {
+		err = errors.Join(err, mount.Unmount())
+		select {
+		case <-gone:
+		case <-time.After(unmountTime): // a program still has a file open; closing the vfs commits it
+		}
+	}()
+
+	d.joinTopics()
+
+	socket, err := localapi.Listen(d.Home)
+	if err != nil {
+		return err
+	}
+	defer start(ctx, "command socket", fail, func(ctx context.Context) error {
+		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
+	})()
+
+	if err := d.settings.save(d.Home); err != nil {
+		return err
+	}
+	defer start(ctx, "keeper", fail, d.keep)()
+	if ready != nil {
+		s, err := d.Status(ctx)
+		if err != nil {
+			return err
+		}
+		ready(s)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// part is the logger of one part.
+func (d *daemon) part(name string) *slog.Logger { return d.log.With("part", name) }
+
+// openIdentity loads this device's keys, or makes them on the first run.
+func (d *daemon) openIdentity() (*identity.Device, error) {
+	dir := filepath.Join(d.Home, "identity")
+	device, err := identity.Load(dir)
+	if err == nil {
+		if d.Name != "" && d.Name != device.Name() {
+			d.log.Warn("the identity has a name already, --name is ignored", "name", device.Name())
+		}
+		return device, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device cannot be used: " + err.Error(), Next: "correct " + dir + ", or restore it from a backup", Err: err}
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.spacesDir(), "*", "*")); len(left) > 0 {
+		return nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device is gone, and its spaces are still there", Next: "restore " + dir + " from a backup; to start anew, move " + d.Home + " away"}
+	}
+	name := d.Name
+	if name == "" {
+		name = defaultName()
+	}
+	if err := identity.CheckName(name); err != nil {
+		return nil, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--name %q: %v", name, err), Next: "for example --name ann@laptop", Err: err}
+	}
+	if device, err = identity.Create(dir, name); err != nil {
+		return nil, fmt.Errorf("making the identity of this device: %w", err)
+	}
+	return device, nil
+}
+
+// listen takes the address of the web server.
+func (d *daemon) listen() error {
+	err := d.web.Listen(d.plan.listen)
+	if err != nil && d.retry != "" {
+		err = d.web.Listen(d.retry) // the port picked last time is taken
+	}
+	if err == nil {
+		d.settings.Port = portOf(d.web.Addr().String())
+		return nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &localapi.Error{
+			Code:    localapi.Busy,
+			Message: fmt.Sprintf("another program listens at %s", d.plan.listen),
+			Next:    "choose another address with --http, for example --http 127.0.0.1:0, which picks a free port",
+			Err:     err,
+		}
+	}
+	return &localapi.Error{Code: localapi.Failed, Message: "the web server cannot start: " + err.Error(), Next: "choose another address with --http", Err: err}
+}
+
+// mountError gives the errors of mounting their exit codes.
+func mountError(err error) error {
+	e := &localapi.Error{Code: localapi.Failed, Message: err.Error(), Err: err}
+	if m, ok := errors.AsType[*fusefs.MountError](err); ok {
+		e.Message, e.Next = fmt.Sprintf("cannot mount at %s: %v", m.Dir, m.Err), m.Hint
+	}
+	switch {
+	case errors.Is(err, fusefs.ErrBusy), errors.Is(err, fusefs.ErrNotEmpty):
+		e.Code = localapi.Busy
+	case errors.Is(err, os.ErrNotExist):
+		e.Code = localapi.NotFound
+	}
+	return e
+}
+
+// keep does what has to be done from time to time, until ctx ends.
+func (d *daemon) keep(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			d.dropInvitations()
+		}
+	}
+}
+
+// protect keeps secrets out of core dumps and memory within bounds.
+func protect(log *slog.Logger) {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		log.Debug("the process can be dumped", "err", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		log.Debug("the process can leave core files", "err", err)
+	}
+	// An idle daemon holds few short-lived objects, so a frequent collection is
+	// cheap, and half of the heap as garbage would be most of its memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	var info unix.Sysinfo_t
+	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&info) == nil {
+		debug.SetMemoryLimit(int64(uint64(info.Totalram) * uint64(info.Unit) / 4 * 3))
+	}
+}
+
+// signalURLs are the servers through which peers are found: our own, what we
+// were told, and what invitations named.
+func (d *daemon) signalURLs() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	urls := []string{"http://" + reachable(d.web.Addr().String())}
+	for _, u := range slices.Concat(d.settings.Signal, d.settings.Met) {
+		if !slices.Contains(urls, u) {
+			urls = append(urls, u)
+		}
+	}
+	return urls
+}
+
+// openSpaces is what the web server serves.
+func (d *daemon) openSpaces() []*space.Space {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]*space.Space, 0, len(d.spaces))
+	for _, s := range d.spaces {
+		list = append(list, s.Space)
+	}
+	slices.SortFunc(list, func(a, b *space.Space) int { return a.ID().Compare(b.ID()) })
+	return list
+}

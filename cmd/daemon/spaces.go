@@ -1,0 +1,323 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/admission"
+	"github.com/echofs/echofs/net/replicate"
+)
+
+// newPrefix marks the folder of a space that is being made. One that is left
+// over was never acknowledged to anybody.
+const newPrefix = "new-"
+
+// An openSpace is a space with what runs for it. Its fields are guarded by the
+// daemon's mu, the Space guards itself.
+type openSpace struct {
+	*space.Space
+	stop   func()          // ends its committer
+	leave  func()          // ends its replication; nil before joinTopics
+	synced <-chan struct{} // closed when a peer's files of the time it connected are all here
+	guests map[[32]byte]guest
+}
+
+// A guest is an invitation that is being honoured.
+type guest struct {
+	until time.Time
+	leave func()
+}
+
+// A brokenSpace is one that could not be opened. The daemon goes on without it.
+type brokenSpace struct {
+	id  string
+	err error
+}
+
+func (d *daemon) spacesDir() string { return filepath.Join(d.Home, "spaces") }
+
+func (d *daemon) spaceConfig(dir string) space.Config {
+	return space.Config{Dir: filepath.Join(d.spacesDir(), dir), Device: d.device, Log: d.part("space")}
+}
+
+// openAll opens the spaces of the home. A damaged one is reported, and the
+// others work.
+func (d *daemon) openAll() error {
+	if err := os.MkdirAll(d.spacesDir(), 0o700); err != nil {
+		return fmt.Errorf("making the folder of the spaces: %w", err)
+	}
+	entries, err := os.ReadDir(d.spacesDir())
+	if err != nil {
+		return fmt.Errorf("reading the folder of the spaces: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), newPrefix) {
+			if err := os.RemoveAll(filepath.Join(d.spacesDir(), e.Name())); err != nil {
+				return fmt.Errorf("removing a space that was never finished: %w", err)
+			}
+			continue
+		}
+		if _, err := identity.ParseID(e.Name()); err != nil {
+			continue
+		}
+		s, err := space.Open(d.spaceConfig(e.Name()))
+		if err == nil {
+			err = d.attach(s)
+		}
+		if err != nil {
+			d.broken = append(d.broken, brokenSpace{e.Name(), err})
+			d.log.Error("a space cannot be opened, the others work", "space", e.Name(), "err", err)
+		}
+	}
+	return nil
+}
+
+// attach makes an open space part of the daemon: committed and mounted.
+func (d *daemon) attach(s *space.Space) error {
+	stop := start(d.ctx, "space "+s.ID().Short(), func(err error) {
+		d.fail(err)
+	}, s.Run)
+	if err := d.vfs.Add(s.Name(), s); err != nil {
+		stop()
+		return errors.Join(fmt.Errorf("showing space %s in the mount: %w", s.Name(), err), s.Close())
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spaces[s.ID()] = &openSpace{Space: s, stop: stop, guests: map[[32]byte]guest{}}
+	return nil
+}
+
+// closeSpaces stops and closes all spaces. Nothing writes to them any more.
+func (d *daemon) closeSpaces() (err error) {
+	d.mu.Lock()
+	list := make([]*openSpace, 0, len(d.spaces))
+	for _, s := range d.spaces {
+		list = append(list, s)
+	}
+	d.spaces = map[identity.ID]*openSpace{}
+	d.mu.Unlock()
+	for _, s := range list {
+		s.stop()
+		if e := s.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("closing space %s: %w", s.Name(), e))
+		}
+	}
+	return err
+}
+
+// joinTopics starts the replication of all spaces and honours the invitations
+// that still hold.
+func (d *daemon) joinTopics() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.spaces {
+		d.replicateLocked(s)
+		for _, in := range s.Invitations() {
+			d.hostLocked(s, in)
+		}
+	}
+}
+
+// replicateLocked connects a space with its other devices.
+func (d *daemon) replicateLocked(s *openSpace) {
+	r := replicate.New(s.Space, d.part("replicate").With("space", s.Name()))
+	s.synced = r.Synced()
+	s.leave = d.mesh.Join(s.Key().Topic(), r)
+}
+
+// hostLocked waits for the guest of an invitation.
+func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
+	if _, hosted := s.guests[in.SecretHash]; hosted || d.past(in.Expires) {
+		return
+	}
+	inv := admission.Invitation(s.Space, d.device.Key(), in, d.urlsForOthersLocked())
+	s.guests[in.SecretHash] = guest{
+		until: in.Expires,
+		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
+			Space: s.Space, Invitation: inv, Log: d.part("admission").With("space", s.Name()),
+		})),
+	}
+}
+
+// past tells whether an invitation of that time need not be hosted any more. A
+// guest that comes a little late should still be told so.
+func (d *daemon) past(expires time.Time) bool {
+	return time.Now().After(expires.Add(10 * time.Minute))
+}
+
+// dropInvitations leaves the meeting places of old invitations.
+func (d *daemon) dropInvitations() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.spaces {
+		for hash, g := range s.guests {
+			if d.past(g.until) {
+				go g.leave() // it waits for links, which must not hold the lock up
+				delete(s.guests, hash)
+			}
+		}
+	}
+}
+
+// find returns the space of that name, or the only one whose ID begins so.
+func (d *daemon) find(name string) (*openSpace, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var byID []*openSpace
+	for id, s := range d.spaces {
+		if s.Name() == name {
+			return s, nil
+		}
+		if len(name) >= 6 && strings.HasPrefix(id.String(), name) {
+			byID = append(byID, s)
+		}
+	}
+	if len(byID) == 1 {
+		return byID[0], nil
+	}
+	for _, b := range d.broken {
+		if len(name) >= 6 && strings.HasPrefix(b.id, name) {
+			return nil, &localapi.Error{Code: localapi.Failed, Message: fmt.Sprintf("space %s cannot be opened: %v", b.id, b.err), Next: "restore its folder from a backup, or join it again", Err: b.err}
+		}
+	}
+	return nil, &localapi.Error{Code: localapi.NotFound, Message: "there is no space " + name, Next: "see which there are: echofs space list"}
+}
+
+// sorted returns the spaces by name.
+func (d *daemon) sorted() []*openSpace {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]*openSpace, 0, len(d.spaces))
+	for _, s := range d.spaces {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *openSpace) int { return cmp.Compare(a.Name(), b.Name()) })
+	return list
+}
+
+// checkName tells whether a new space can have that name here.
+func (d *daemon) checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 100 || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || identity.CheckName(name) != nil {
+		return &localapi.Error{
+			Code:    localapi.Usage,
+			Message: fmt.Sprintf("a space cannot be called %q", name),
+			Next:    "use letters, digits, spaces, - and _, at most 100 of them, and no dot at the beginning",
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.spaces {
+		if s.Name() == name {
+			return &localapi.Error{Code: localapi.Busy, Message: "there is a space " + name + " already", Next: "choose another name"}
+		}
+	}
+	return nil
+}
+
+// newSpace makes a space with make, in a folder that gets its final name only
+// when the space is complete, and takes it in.
+func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openSpace, error) {
+	tmp, err := os.MkdirTemp(d.spacesDir(), newPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("making the folder of the space: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	s, err := make(d.spaceConfig(filepath.Base(tmp)))
+	if err != nil {
+		return nil, err
+	}
+	id := s.ID()
+	if err := s.Close(); err != nil {
+		return nil, fmt.Errorf("keeping the new space: %w", err)
+	}
+	if err := os.Rename(tmp, filepath.Join(d.spacesDir(), id.String())); err != nil {
+		return nil, fmt.Errorf("keeping the new space: %w", err)
+	}
+	if s, err = space.Open(d.spaceConfig(id.String())); err != nil {
+		return nil, err
+	}
+	if err := d.attach(s); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	open := d.spaces[id]
+	d.replicateLocked(open)
+	return open, nil
+}
+
+// remember keeps signaling servers that an invitation named.
+func (d *daemon) remember(urls []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, u := range urls {
+		if !slices.Contains(d.settings.Met, u) {
+			d.settings.Met = append(d.settings.Met, u)
+		}
+	}
+	if n := len(d.settings.Met); n > 16 {
+		d.settings.Met = slices.Delete(d.settings.Met, 0, n-16)
+	}
+	return d.settings.save(d.Home)
+}
+
+// urlsForOthersLocked are the servers to name in invitations: those we were told of
+// first, since they are meant to be reachable, and our own.
+func (d *daemon) urlsForOthersLocked() []string {
+	urls := slices.Clone(d.settings.Signal)
+	own := "http://" + reachable(d.web.Addr().String())
+	if !slices.Contains(urls, own) {
+		urls = append(urls, own)
+	}
+	return urls[:min(len(urls), 8)]
+}
+
+// wait returns when done is closed.
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reachable turns the address of a listener into one to connect to from this
+// machine.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// hostsOf returns the names, without addresses, of the hosts in URLs.
+func hostsOf(urls []string) (hosts []string) {
+	for _, raw := range urls {
+		if u, err := url.Parse(raw); err == nil && net.ParseIP(u.Hostname()) == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr) // of a listener: it has one
+	return port
+}
