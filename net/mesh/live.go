@@ -18,7 +18,7 @@ const (
 	pongFrame = wire.Type(2)
 
 	drainLimit = 3 * time.Second // for what a handler wrote last
-	lastWords  = 2 * time.Second // for a handler to read what came before the end
+	lastWords  = time.Second     // for a handler to read what came before the end
 )
 
 // Why a link ended.

@@ -18,10 +18,10 @@ import (
 func TestLink(t *testing.T) {
 	b := newBoard(t)
 	a, z := start(t, device(t, "ann"), nil, b.url()), start(t, device(t, "zoe"), nil, b.url())
-	ma, mz := newMeeting(), newMeeting()
-	a.Join([32]byte{1}, ma)
-	z.Join([32]byte{1}, mz)
-	la, lz := await(t, "ann's link", ma.began), await(t, "zoe's link", mz.began)
+	ca, cz := make(chan *Link, 1), make(chan *Link, 1)
+	a.Join([32]byte{1}, hold(ca))
+	z.Join([32]byte{1}, hold(cz))
+	la, lz := await(t, "ann's link", ca), await(t, "zoe's link", cz)
 	if la.Initiator == lz.Initiator {
 		t.Error("both ends have the same role")
 	}
@@ -414,4 +414,3 @@ func FuzzCall(f *testing.F) {
 		}
 	})
 }
-

@@ -117,7 +117,8 @@ type handler func(ctx context.Context, l *Link) error
 
 func (h handler) Link(ctx context.Context, l *Link) error { return h(ctx, l) }
 
-// meeting is a Handler that reports links and holds each until it ends.
+// meeting is a Handler that reports links and holds each until its blobs
+// stream ends.
 type meeting struct {
 	began chan *Link
 	ended chan *Link
@@ -130,8 +131,17 @@ func newMeeting() *meeting {
 func (m *meeting) Link(ctx context.Context, l *Link) error {
 	m.began <- l
 	defer func() { m.ended <- l }()
-	<-ctx.Done()
-	return ctx.Err()
+	_, err := io.Copy(io.Discard, l.Blobs)
+	return err
+}
+
+// hold is a Handler that leaves the streams of its only link alone.
+func hold(began chan<- *Link) Handler {
+	return handler(func(ctx context.Context, l *Link) error {
+		began <- l
+		<-ctx.Done()
+		return nil
+	})
 }
 
 func await[T any](t testing.TB, what string, c <-chan T) T {

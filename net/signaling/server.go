@@ -114,13 +114,19 @@ func (s *Server) add(c *client) bool {
 }
 
 func (s *Server) remove(c *client) {
+	s.leaveAll(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.serving.Done()
+}
+
+func (s *Server) leaveAll(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for topic := range c.in {
 		s.leaveLocked(c, topic)
 	}
-	delete(s.conns, c)
-	s.serving.Done()
 }
 
 // read handles the packets of a client until one of them is wrong.
@@ -137,7 +143,9 @@ func (s *Server) read(ctx context.Context, conn *websocket.Conn, c *client) erro
 		}
 		p, err := decodePacket(data)
 		if err != nil {
-			conn.Close(websocket.StatusPolicyViolation, err.Error()[:min(len(err.Error()), 100)])
+			s.leaveAll(c) // others need not wait for the farewell
+			reason := err.Error()
+			conn.Close(websocket.StatusPolicyViolation, reason[:min(len(reason), 100)])
 			return err
 		}
 		s.handle(c, p)
