@@ -1,0 +1,317 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What editors say when they think that somebody else changed a file. Our own
+// merges must never make them.
+var alarms = []string{"WARNING", "changed since", "E211", "W11", "W12", "W13", "W16", "modified since", "was modified", "E13:", "E212", "E514"}
+
+// An editor, as a person uses it who knows two things: how to add a line at the
+// top or at the bottom, and how to leave.
+type editor struct {
+	name   string
+	args   []string
+	opened string // shown when the file is open
+	// top and bottom add a line, save writes without leaving, quit leaves.
+	top, bottom func(s *Terminal, line string)
+	save, quit  func(s *Terminal)
+}
+
+func vim(name string, args ...string) editor {
+	return editor{
+		name: name, args: append([]string{"vim"}, args...),
+		opened: "bottom",
+		top:    func(s *Terminal, line string) { s.Type("ggO" + line + escape) },
+		bottom: func(s *Terminal, line string) { s.Type("Go" + line + escape) },
+		save: func(s *Terminal) {
+			s.Type(":w" + enter)
+			s.Shows("written")
+		},
+		quit: func(s *Terminal) { s.Type(":q" + enter) },
+	}
+}
+
+func nano(args ...string) editor {
+	return editor{
+		name: "nano", args: append([]string{"nano"}, args...),
+		opened: "bottom",
+		top:    func(s *Terminal, line string) { s.Type(escape + "\\" + line + enter) }, // Alt-\: first line
+		bottom: func(s *Terminal, line string) { s.Type(escape + "/" + line + enter) },  // Alt-/: last line
+		save: func(s *Terminal) {
+			s.Type(ctrl('O'))
+			s.Shows("File Name to Write")
+			s.Type(enter)
+			s.Shows("Wrote")
+		},
+		quit: func(s *Terminal) { s.Type(ctrl('X')) },
+	}
+}
+
+var editors = []editor{
+	vim("vim"),
+	vim("vim-in-place", "--cmd", "autocmd VimEnter * set backupcopy=yes"),
+	vim("vim-by-renaming", "--cmd", "autocmd VimEnter * set backupcopy=no"),
+	nano(),
+}
+
+func (e editor) open(w *World, dir, file string, more ...string) *Terminal {
+	w.t.Helper()
+	args := slices.Concat(e.args[1:], more, []string{file})
+	s := w.Terminal(dir, e.args[0], args...)
+	s.Shows(e.opened)
+	return s
+}
+
+const draft = "top\nmiddle\nbottom\n"
+
+// TestEditorsOnTwoDevices is the promise of the whole thing: both editors have
+// the file open before either saves, and both edits are there afterwards.
+func TestEditorsOnTwoDevices(t *testing.T) {
+	for i, first := range editors {
+		for _, second := range []editor{first, editors[(i+1)%len(editors)]} {
+			t.Run(first.name+"+"+second.name, func(t *testing.T) {
+				w := NewWorld(t)
+				alice, bob := w.Pair("notes")
+				alice.Write("notes/doc.txt", draft)
+				bob.Sees("notes/doc.txt", draft)
+
+				one := first.open(w, alice.Path("notes"), "doc.txt")
+				two := second.open(w, bob.Path("notes"), "doc.txt")
+				first.top(one, "by alice")
+				second.bottom(two, "by bob")
+				first.save(one)
+				bob.Sees("notes/doc.txt", "by alice\n"+draft)
+				second.save(two)
+				merged := "by alice\n" + draft + "by bob\n"
+				alice.Sees("notes/doc.txt", merged)
+				bob.Sees("notes/doc.txt", merged)
+
+				// They go on: each still shows what it had, and saves again.
+				first.top(one, "more by alice")
+				second.bottom(two, "more by bob")
+				second.save(two)
+				alice.Sees("notes/doc.txt", merged+"more by bob\n")
+				first.save(one)
+				merged = "more by alice\n" + merged + "more by bob\n"
+				for _, d := range []*Device{alice, bob} {
+					d.Sees("notes/doc.txt", merged)
+				}
+				first.quit(one)
+				second.quit(two)
+				one.Ends()
+				two.Ends()
+				one.NeverShowed(alarms...)
+				two.NeverShowed(alarms...)
+				onlyFile(w, alice, "notes", "doc.txt")
+				onlyFile(w, bob, "notes", "doc.txt")
+			})
+		}
+	}
+}
+
+// TestEditorsOffline has both save while neither can know of the other.
+func TestEditorsOffline(t *testing.T) {
+	for _, e := range editors {
+		t.Run(e.name, func(t *testing.T) {
+			w := NewWorld(t)
+			alice, bob := w.Pair("notes")
+			alice.Write("notes/doc.txt", draft)
+			bob.Sees("notes/doc.txt", draft)
+			bob.Run("offline")
+			one := e.open(w, alice.Path("notes"), "doc.txt")
+			two := e.open(w, bob.Path("notes"), "doc.txt")
+			e.top(one, "by alice")
+			e.bottom(two, "by bob")
+			e.save(one)
+			e.save(two)
+			bob.Run("online")
+			merged := "by alice\n" + draft + "by bob\n"
+			alice.Sees("notes/doc.txt", merged)
+			bob.Sees("notes/doc.txt", merged)
+			e.quit(one)
+			e.quit(two)
+			one.Ends()
+			two.Ends()
+			one.NeverShowed(alarms...)
+			two.NeverShowed(alarms...)
+			onlyFile(w, alice, "notes", "doc.txt")
+			onlyFile(w, bob, "notes", "doc.txt")
+		})
+	}
+}
+
+// TestTwoEditorsOnOneDevice has two people, or one with two windows, edit the
+// same file through one mount.
+func TestTwoEditorsOnOneDevice(t *testing.T) {
+	for _, e := range editors {
+		t.Run(e.name, func(t *testing.T) {
+			w := NewWorld(t)
+			alice := w.Up("alice")
+			alice.Run("space", "create", "notes")
+			alice.Write("notes/doc.txt", draft)
+			var more []string
+			if e.args[0] == "vim" {
+				more = []string{"-n"} // without a swap file, which is what warns of the other vim, as on any disk
+			}
+			one := e.open(w, alice.Path("notes"), "doc.txt", more...)
+			two := e.open(w, alice.Path("notes"), "doc.txt", more...)
+			e.top(one, "by one")
+			e.bottom(two, "by two")
+			e.save(one)
+			e.save(two)
+			alice.Sees("notes/doc.txt", "by one\n"+draft+"by two\n")
+			e.quit(one)
+			e.quit(two)
+			one.Ends()
+			two.Ends()
+			one.NeverShowed(alarms...)
+			two.NeverShowed(alarms...)
+			onlyFile(w, alice, "notes", "doc.txt")
+		})
+	}
+}
+
+// TestSwapFileWarns checks that vim's swap file does its work among the
+// processes of a device: it is local, not absent.
+func TestSwapFileWarns(t *testing.T) {
+	w := NewWorld(t)
+	alice, bob := w.Pair("notes")
+	alice.Write("notes/doc.txt", draft)
+	bob.Sees("notes/doc.txt", draft)
+	e := vim("vim")
+	one := e.open(w, alice.Path("notes"), "doc.txt")
+	e.top(one, "by alice")
+	two := w.Terminal(alice.Path("notes"), "vim", "doc.txt")
+	two.Shows("E325")
+	two.Type("q")
+	two.Ends()
+	three := e.open(w, bob.Path("notes"), "doc.txt")
+	three.NeverShowed("E325")
+	e.save(one)
+	bob.Sees("notes/doc.txt", "by alice\n"+draft)
+	e.quit(one)
+	e.quit(three)
+	one.Ends()
+	three.Ends()
+}
+
+// TestTools has programs without a screen save on both devices while neither
+// can know of the other.
+func TestTools(t *testing.T) {
+	tests := []struct{ name, top, bottom, merged string }{
+		{"sed -i", `sed -i 's/^top$/TOP/' doc.txt`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"perl -i", `perl -i -pe 's/^top$/TOP/' doc.txt`, `perl -i -pe 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"perl -i.bak", `perl -i.bak -pe 's/^top$/TOP/' doc.txt`, `perl -i.bak -pe 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"sed -i.bak", `sed -i.bak 's/^top$/TOP/' doc.txt`, `sed -i.bak 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"append", `sed -i 's/^top$/TOP/' doc.txt`, `echo more >>doc.txt`, "TOP\nmiddle\nbottom\nmore\n"},
+		{"ed", `printf '1c\nTOP\n.\nw\nq\n' | ed -s doc.txt`, `printf '3c\nBOTTOM\n.\nw\nq\n' | ed -s doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"patch", `printf -- '--- doc.txt\n+++ doc.txt\n@@ -1,3 +1,3 @@\n-top\n+TOP\n middle\n bottom\n' | patch -s`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"cat and mv", `{ echo TOP; sed 1d doc.txt; } >doc.new && mv doc.new doc.txt`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+		{"cat and cp", `new=$(mktemp); { echo TOP; sed 1d doc.txt; } >$new; cp $new doc.txt; rm $new`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
+	}
+	w := NewWorld(t)
+	alice, bob := w.Pair("notes")
+	folder := func(i int) string { return fmt.Sprintf("notes/%d %s", i, tests[i].name) }
+	for i := range tests {
+		alice.Write(folder(i)+"/doc.txt", draft)
+	}
+	for i := range tests {
+		bob.Sees(folder(i)+"/doc.txt", draft)
+	}
+	bob.Run("offline")
+	for i, tt := range tests {
+		shell(t, alice.Path(folder(i)), tt.top)
+		shell(t, bob.Path(folder(i)), tt.bottom)
+	}
+	bob.Run("online")
+	for i, tt := range tests {
+		for _, d := range []*Device{alice, bob} {
+			d.Sees(folder(i)+"/doc.txt", tt.merged)
+			onlyFile(w, d, folder(i), "doc.txt")
+		}
+	}
+}
+
+// TestGitCheckout changes a file by checking out branches on one device, while
+// the other one has edited it.
+func TestGitCheckout(t *testing.T) {
+	w := NewWorld(t)
+	alice, bob := w.Pair("notes")
+	alice.Write("notes/doc.txt", draft)
+	bob.Sees("notes/doc.txt", draft)
+	dir := alice.Path("notes")
+	git := func(args string) {
+		shell(t, dir, "git -c user.name=a -c user.email=a@example.org -c init.defaultBranch=main "+args)
+	}
+	git("init -q")
+	git("add doc.txt")
+	git("commit -q -m one")
+	git("checkout -q -b branch")
+	shell(t, dir, `sed -i 's/^top$/TOP/' doc.txt`)
+	git("commit -q -a -m two")
+	bob.Sees("notes/doc.txt", "TOP\nmiddle\nbottom\n")
+	git("checkout -q main")
+	bob.Sees("notes/doc.txt", draft)
+	if names := visible(t, bob.Path("notes")); !slices.Equal(names, []string{"doc.txt"}) {
+		t.Errorf("bob sees %q", names)
+	}
+
+	e := vim("vim")
+	two := e.open(w, bob.Path("notes"), "doc.txt")
+	e.bottom(two, "by bob")
+	git("checkout -q branch")
+	bob.Sees("notes/doc.txt", "TOP\nmiddle\nbottom\n")
+	e.save(two)
+	for _, d := range []*Device{alice, bob} {
+		d.Sees("notes/doc.txt", "TOP\nmiddle\nbottom\nby bob\n")
+	}
+	e.quit(two)
+	two.Ends()
+	two.NeverShowed(alarms...)
+	shell(t, dir, "git fsck --strict 2>&1 && git status --short >/dev/null")
+}
+
+// onlyFile checks that a folder holds a file and, beside it, only what editors
+// leave behind on the device they run on.
+func onlyFile(w *World, d *Device, folder, name string) {
+	w.t.Helper()
+	w.Eventually(fmt.Sprintf("%s shows only %s", d.name, name), func() error {
+		if names := visible(w.t, d.Path(folder)); !slices.Equal(names, []string{name}) {
+			return fmt.Errorf("it shows %q", names)
+		}
+		return nil
+	})
+}
+
+// visible lists a folder without scratch files.
+func visible(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, "~") && filepath.Ext(name) != ".bak" && filepath.Ext(name) != ".orig" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func shell(t *testing.T, dir, script string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
