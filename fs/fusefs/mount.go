@@ -93,6 +93,9 @@ func mountOptions(log *slog.Logger, debug bool) *fuse.MountOptions {
 		// Pages are dropped when we say so, not when a time looks new.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
+		// There are no access lists. Believing that there could be, the kernel
+		// remembers having asked; else it asks each time that ls -l does.
+		EnableAcl: true,
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC | // truncation comes with the open, not before it
 			fuse.CAP_HANDLE_KILLPRIV_V2 | // no question about set-uid bits before each write
 			fuse.CAP_READDIRPLUS_AUTO | // attributes with the names, if somebody wants them
