@@ -131,6 +131,14 @@ func TestErrorsCross(t *testing.T) {
 	}
 }
 
+func TestBugsAreAnswered(t *testing.T) {
+	c := serve(t, t.TempDir(), nil) // a Backend that is not there: every call panics
+	_, err := c.Status(context.Background())
+	if e := AsError(err); e.Code != Failed || !strings.Contains(e.Message, "ran into a bug") {
+		t.Errorf("got %+v", e)
+	}
+}
+
 func TestNoDaemon(t *testing.T) {
 	home := t.TempDir()
 	check := func(what string) {
@@ -176,7 +184,7 @@ func TestOtherVersion(t *testing.T) {
 	r := httptest.NewRequest("GET", "/v1/status", nil)
 	r.Header.Set(protocolHeader, "99")
 	w := httptest.NewRecorder()
-	Handler(&fake{}, "1.2").ServeHTTP(w, r)
+	Handler(&fake{}, "1.2", slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	if w.Code != http.StatusUpgradeRequired || !strings.Contains(w.Body.String(), "echofs down") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
@@ -189,7 +197,7 @@ func FuzzRequest(f *testing.F) {
 			f.Add(path, body)
 		}
 	}
-	h := Handler(&fake{}, "test")
+	h := Handler(&fake{}, "test", slog.New(slog.DiscardHandler))
 	f.Fuzz(func(t *testing.T, path, body string) {
 		if path == "/v1/down" || !strings.HasPrefix(path, "/") {
 			return

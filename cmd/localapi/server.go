@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
@@ -26,7 +27,7 @@ const (
 // are then cancelled and get a moment to answer.
 func Serve(ctx context.Context, l net.Listener, b Backend, version string, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           Handler(b, version),
+		Handler:           Handler(b, version, log),
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -50,7 +51,7 @@ func Serve(ctx context.Context, l net.Listener, b Backend, version string, log *
 }
 
 // Handler is the API as an HTTP handler.
-func Handler(b Backend, version string) http.Handler {
+func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
@@ -59,6 +60,16 @@ func Handler(b Backend, version string) http.Handler {
 		reply(w, nil, &Error{Code: Usage, Message: "the daemon knows no request " + r.Method + " " + r.URL.Path})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("a command ran into a bug", "request", r.Method+" "+r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				reply(w, nil, &Error{
+					Code:    Failed,
+					Message: fmt.Sprintf("the daemon ran into a bug: %v", p),
+					Next:    "its log says more; please report it",
+				})
+			}
+		}()
 		w.Header().Set(protocolHeader, protocol)
 		w.Header().Set(versionHeader, version)
 		if got := r.Header.Get(protocolHeader); got != protocol {
