@@ -71,9 +71,11 @@ func (w watcher) Handle(ctx context.Context, r slog.Record) error {
 		}
 		space := w.space
 		r.Attrs(func(a slog.Attr) bool {
-			if a.Key == "space" {
+			switch a.Key {
+			case "space":
 				space = a.Value.String()
-			} else {
+			case "stack": // for the log
+			default:
 				fmt.Fprintf(&b, ", %s %s", a.Key, a.Value)
 			}
 			return true
