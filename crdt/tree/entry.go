@@ -300,3 +300,40 @@ func (s *State) Dump() string {
 	walk(Root, "")
 	return b.String()
 }
+
+// TextKeys returns, sorted, what names the texts of a node that are live: the
+// version of each content of kind Bytes, or the base of its edits.
+func (s *State) TextKeys(id NodeID) []Version {
+	n := s.nodes[id]
+	if n == nil {
+		return nil
+	}
+	var keys []Version
+	for _, w := range n.content {
+		if w.Kind != Bytes {
+			continue
+		}
+		key := w.Version
+		if !w.Base.IsZero() {
+			key = w.Base
+		}
+		if i, found := slices.BinarySearchFunc(keys, key, Version.Compare); !found {
+			keys = slices.Insert(keys, i, key)
+		}
+	}
+	return keys
+}
+
+// Blobs calls fn for every blob that is live.
+func (s *State) Blobs(fn func(hash [32]byte, size int64)) {
+	for _, n := range s.nodes {
+		for _, w := range n.content {
+			if w.Kind == Blob {
+				fn(w.Hash, w.Size)
+			}
+		}
+	}
+}
+
+// Len returns how many nodes there are, shown or not.
+func (s *State) Len() int { return len(s.nodes) }

@@ -1,0 +1,651 @@
+package space
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/echofs/echofs/crdt/document"
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+)
+
+// errWait says that an entry builds on something that is not here yet.
+var errWait = errors.New("builds on what is not here yet")
+
+// waiting holds entries that came before what they build on. It is bounded:
+// what does not fit is dropped, and asked for again when peers next compare.
+type waiting struct {
+	feeds map[identity.ID]map[uint64][]feed.Entry
+	bytes int
+}
+
+const (
+	maxWaiting     = 64 << 20
+	maxWaitingSlot = 2 // rivals for one number of a feed
+)
+
+func (w *waiting) add(e feed.Entry) {
+	slot := w.feeds[e.Feed][e.Seq]
+	if w.bytes+len(e.Raw) > maxWaiting || len(slot) >= maxWaitingSlot ||
+		slices.ContainsFunc(slot, func(o feed.Entry) bool { return o.ID == e.ID }) {
+		return
+	}
+	if w.feeds == nil {
+		w.feeds = make(map[identity.ID]map[uint64][]feed.Entry)
+	}
+	if w.feeds[e.Feed] == nil {
+		w.feeds[e.Feed] = make(map[uint64][]feed.Entry)
+	}
+	w.feeds[e.Feed][e.Seq] = append(slot, e)
+	w.bytes += len(e.Raw)
+}
+
+// take removes and returns what waits for one number of a feed.
+func (w *waiting) take(f identity.ID, seq uint64) []feed.Entry {
+	slot := w.feeds[f][seq]
+	for _, e := range slot {
+		w.bytes -= len(e.Raw)
+	}
+	delete(w.feeds[f], seq)
+	if len(w.feeds[f]) == 0 {
+		delete(w.feeds, f)
+	}
+	return slot
+}
+
+// Accept takes entries of peers and returns when they are durable. Entries that
+// build on what is not here wait in memory and are not reported; one that is
+// refused is named in the error, a join of *Refused, and keeps nothing else out.
+func (s *Space) Accept(ctx context.Context, raw [][]byte) error {
+	var refused []error
+	entries := make([]feed.Entry, 0, len(raw))
+	for _, r := range raw {
+		e, err := feed.Decode(r)
+		if err != nil {
+			refused = append(refused, &Refused{Reason: err.Error()})
+			continue
+		}
+		entries = append(entries, e)
+	}
+	var last *batch
+	for i := range entries {
+		b, err := s.acceptOne(&entries[i])
+		if b != nil {
+			last = b
+		}
+		if err != nil {
+			refused = append(refused, err...)
+		}
+		s.settledSoon()
+	}
+	if last != nil {
+		if err := s.durably(ctx, last); err != nil {
+			refused = append(refused, err)
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// durably waits until b is committed, or cannot be for now.
+func (s *Space) durably(ctx context.Context, b *batch) error {
+	for {
+		look := time.NewTimer(2 * retryAfter)
+		select {
+		case <-b.done:
+			look.Stop()
+			return nil
+		case <-ctx.Done():
+			look.Stop()
+			return ctx.Err()
+		case <-look.C:
+		}
+		s.mu.RLock()
+		err, closed := s.stuck, s.closed
+		s.mu.RUnlock()
+		if closed {
+			return ErrClosed
+		}
+		if err != nil {
+			return fmt.Errorf("entries cannot be committed: %w", err)
+		}
+	}
+}
+
+// acceptOne takes one entry and those that waited for it. It returns the batch
+// they are in, or nil.
+func (s *Space) acceptOne(e *feed.Entry) (*batch, []error) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return nil, []error{ErrClosed}
+	}
+	var refused []error
+	took, err := s.take1(e)
+	if err != nil {
+		refused = append(refused, err)
+	}
+	if !took {
+		return nil, refused
+	}
+	refused = append(refused, s.retryWaiting()...)
+	s.docs.trim()
+	s.poke()
+	return s.batch, refused
+}
+
+// take1 vets one entry and applies it. It reports whether it was applied.
+func (s *Space) take1(e *feed.Entry) (bool, error) {
+	ops, edits, err := s.vet(e)
+	switch {
+	case errors.Is(err, errWait):
+		s.wait.add(*e)
+		return false, nil
+	case errors.Is(err, errKnown):
+		return false, nil
+	case err != nil:
+		var bad *Refused
+		if !errors.As(err, &bad) {
+			bad = &Refused{e.Feed, e.Seq, err.Error()}
+		}
+		s.log.Warn("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
+		return false, bad
+	}
+	// The journal has it before anything shows it, so that what the user does
+	// next, perhaps building on it, can be replayed after a crash.
+	if err := s.journal.Append(append([]byte{frameRemote}, e.Raw...)); err != nil {
+		s.forget(edits)
+		return false, err
+	}
+	if e.Feed == s.feed { // from before this device lost some of its files
+		s.feed = identity.ID{} // so it writes a new one
+	}
+	s.applyEntry(e, ops, edits)
+	return true, nil
+}
+
+// applyEntry makes a vetted entry happen in memory.
+func (s *Space) applyEntry(e *feed.Entry, ops []tree.Op, edits map[uint64]edited) {
+	s.apply(e.Feed, ops, edits, func() {
+		s.batch.remote = append(s.batch.remote, *e)
+		s.fresh[e.ID] = true
+		head := *e
+		head.Raw = nil
+		s.heads[e.Feed] = head
+		for f, id := range s.frontier {
+			if slices.Contains(e.Deps, id) {
+				delete(s.frontier, f)
+			}
+		}
+		s.frontier[e.Feed] = e.ID
+	}, true)
+}
+
+// retryWaiting applies what waited for what has come, until nothing more fits.
+func (s *Space) retryWaiting() []error {
+	var refused []error
+	for again := true; again; {
+		again = false
+		for f := range s.wait.feeds {
+			for {
+				progress := false
+				for _, e := range s.wait.take(f, s.heads[f].Seq+1) {
+					took, err := s.take1(&e)
+					if err != nil {
+						refused = append(refused, err)
+					}
+					progress = progress || took
+				}
+				if !progress {
+					break
+				}
+				again = true
+			}
+		}
+	}
+	return refused
+}
+
+var errKnown = errors.New("known already")
+
+// vet checks an entry against everything the author could know, and prepares
+// its edits. Nothing is changed but documents in memory. It returns errWait if
+// the entry may become acceptable later, and another error if it never can.
+func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
+	if e.Space != s.id {
+		return nil, nil, errors.New("it belongs to another space")
+	}
+	if e.KeyID != s.key.ID() {
+		return nil, nil, feed.ErrKey
+	}
+	if known, err := s.knows(e.ID); err != nil || known {
+		return nil, nil, errors.Join(err, errKnown)
+	}
+	owner, ok := s.members.Feed(e.Feed)
+	if !ok {
+		return nil, nil, errWait // for its credential
+	}
+	if !e.Verify(owner.Device) {
+		return nil, nil, errors.New("its signature is wrong")
+	}
+	if err := s.vetAuthor(e, owner.Identity); err != nil {
+		return nil, nil, err
+	}
+	payload, err := e.Open(s.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	ops, err := tree.Decode(payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ops[0].N != e.First || uint64(len(ops)) != e.Ops {
+		return nil, nil, fmt.Errorf("it numbers its operations from %d, its header from %d", ops[0].N, e.First)
+	}
+	for i := range ops {
+		if err := s.tree.Ready(e.Feed, e.First, &ops[i]); err != nil {
+			return nil, nil, errWait
+		}
+	}
+	edits, err := s.vetEdits(e.Feed, ops)
+	return ops, edits, err
+}
+
+// vetAuthor checks the place of an entry in its feed, what it builds on, and
+// that its author might write as far as the author knew.
+func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
+	head, had := s.heads[e.Feed]
+	if e.Seq <= head.Seq {
+		return fmt.Errorf("the feed has forked: another entry has this number")
+	}
+	if e.Seq > head.Seq+1 {
+		return errWait
+	}
+	if s.tree.Applied(e.Feed) != e.First-1 {
+		if e.Feed == s.feed {
+			return errors.New("this device is writing that feed")
+		}
+		return errors.New("it numbers its operations wrongly")
+	}
+	var prev *feed.Entry
+	if had {
+		prev = &head
+	}
+	if err := e.Follows(prev); err != nil {
+		return err
+	}
+	for _, id := range e.Auth {
+		if !s.members.Has(id) {
+			return errWait
+		}
+	}
+	for _, dep := range e.Deps {
+		known, err := s.knows(dep)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return errWait
+		}
+		auth, err := s.authOf(dep)
+		if err != nil {
+			return err
+		}
+		if !s.members.Covers(e.Auth, auth) {
+			return errors.New("its author knew less of the members than what it builds on")
+		}
+	}
+	if had && !s.members.Covers(e.Auth, head.Auth) {
+		return errors.New("its author knew less of the members than before")
+	}
+	if role := s.members.RoleAt(author, e.Auth); role < credential.Editor {
+		return fmt.Errorf("its author was %s, not editor", role)
+	}
+	return nil
+}
+
+// knows reports whether an entry is in the log or about to be.
+func (s *Space) knows(id identity.ID) (bool, error) {
+	s.mu.RLock()
+	fresh := s.fresh[id]
+	for _, h := range s.heads {
+		fresh = fresh || h.ID == id
+	}
+	s.mu.RUnlock()
+	if fresh {
+		return true, nil
+	}
+	known := false
+	err := s.view(func(tx *store.Tx) error {
+		_, err := tx.Meta(metaEntry + string(id[:]))
+		known = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return known, err
+}
+
+// authOf returns what the author of a known entry knew of the members.
+func (s *Space) authOf(id identity.ID) ([]identity.ID, error) {
+	s.mu.RLock()
+	for _, h := range s.heads {
+		if h.ID == id {
+			s.mu.RUnlock()
+			return h.Auth, nil
+		}
+	}
+	for _, b := range []*batch{s.batch, s.inflight} {
+		if b == nil {
+			continue
+		}
+		for _, e := range b.remote {
+			if e.ID == id {
+				s.mu.RUnlock()
+				return e.Auth, nil
+			}
+		}
+	}
+	s.mu.RUnlock()
+	var auth []identity.ID
+	err := s.view(func(tx *store.Tx) error {
+		at, err := tx.Meta(metaEntry + string(id[:]))
+		if err != nil {
+			return err
+		}
+		if len(at) != 40 {
+			return fmt.Errorf("%w: place of an entry", store.ErrDamaged)
+		}
+		e, err := readEntry(tx, identity.ID(at[:32]), binary.BigEndian.Uint64(at[32:]))
+		auth = e.Auth
+		return err
+	})
+	return auth, err
+}
+
+// forget closes documents that hold edits which do not happen.
+func (s *Space) forget(edits map[uint64]edited) {
+	for _, e := range edits {
+		if e.doc != nil {
+			s.docs.drop(e.doc.key)
+		}
+	}
+}
+
+// vetEdits applies the edits among ops to their documents. An edit that no
+// device can make sense of, whatever else it has, is void: it is counted and
+// ignored, and everybody decides so.
+func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, error) {
+	if !slices.ContainsFunc(ops, func(op tree.Op) bool { return op.Edit != nil }) {
+		return nil, nil
+	}
+	infos, err := s.checkEdits(feedID, ops)
+	if err != nil {
+		return nil, err
+	}
+	edits := make(map[uint64]edited)
+	for _, op := range ops {
+		if op.Edit == nil {
+			continue
+		}
+		if _, ok := infos[op.N]; !ok {
+			edits[op.N] = edited{void: true}
+			continue
+		}
+		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
+		if err != nil {
+			s.forget(edits)
+			return nil, err
+		}
+		if err := doc.doc.Apply([][]byte{op.Edit.Change}); err != nil {
+			s.log.Error("an edit cannot be applied and is ignored", "space", s.name,
+				"feed", feedID.Short(), "op", op.N, "err", err)
+			edits[op.N] = edited{void: true}
+			continue
+		}
+		edits[op.N] = edited{doc: doc, text: doc.doc.Text()}
+	}
+	return edits, nil
+}
+
+// checkEdits says which edits make sense, without changing anything. An edit
+// that builds on a change which is not here makes the entry wait.
+func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]document.Info, error) {
+	infos := make(map[uint64]document.Info)
+	within := make(map[document.Hash]bool) // changes made by this entry
+	for _, op := range ops {
+		if op.Edit == nil {
+			continue
+		}
+		void := func(reason string, err error) {
+			s.log.Error("an edit is ignored: "+reason, "space", s.name, "feed", feedID.Short(), "op", op.N, "err", err)
+		}
+		info, err := document.Check(op.Edit.Change)
+		if err != nil {
+			void("its change is not valid", err)
+			continue
+		}
+		if info.Actor != actor(feedID, textKey(op.Node, op.Edit.Base)) {
+			void("it names another author", nil)
+			continue
+		}
+		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
+		if errors.Is(err, errNotText) || errors.Is(err, document.ErrTooLarge) {
+			void("what it changes is not a text", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, dep := range info.Deps {
+			if !within[dep] && !doc.doc.Has(dep) {
+				return nil, errWait
+			}
+		}
+		within[info.Hash] = true
+		infos[op.N] = info
+	}
+	return infos, nil
+}
+
+// document returns the document of a base, made from its bytes if nobody has
+// edited it yet. ops are those of the entry at hand.
+func (s *Space) document(node tree.NodeID, base tree.Version, feedID identity.ID, ops []tree.Op) (*openDoc, error) {
+	key := textKey(node, base)
+	if doc, err := s.openText(key); doc != nil || err != nil {
+		return doc, err
+	}
+	var op *tree.Op
+	if i := base.N - ops[0].N; base.Feed == feedID && i < uint64(len(ops)) {
+		op = &ops[i]
+	} else {
+		var err error
+		if op, err = s.findOp(base); err != nil {
+			return nil, err
+		}
+	}
+	if op.Node != node || op.Content == nil || op.Content.Kind != tree.Bytes || !tree.IsText(op.Content.Data) {
+		return nil, errNotText
+	}
+	return s.beginText(key, op.Content.Data)
+}
+
+// payloads remembers the operations of entries read last.
+type payloads struct {
+	entries [8]struct {
+		feed  identity.ID
+		first uint64
+		ops   []tree.Op
+	}
+	next int
+}
+
+// findOp returns an operation that was applied before. The caller holds write.
+func (s *Space) findOp(v tree.Version) (*tree.Op, error) {
+	f := identity.ID(v.Feed)
+	pick := func(ops []tree.Op) *tree.Op {
+		if len(ops) > 0 && v.N >= ops[0].N && v.N-ops[0].N < uint64(len(ops)) {
+			return &ops[v.N-ops[0].N]
+		}
+		return nil
+	}
+	for _, p := range s.found.entries {
+		if p.feed == f {
+			if op := pick(p.ops); op != nil {
+				return op, nil
+			}
+		}
+	}
+	e, ops, err := s.findEntry(f, v.N)
+	if err != nil {
+		return nil, err
+	}
+	if ops == nil {
+		payload, err := e.Open(s.key)
+		if err != nil {
+			return nil, err
+		}
+		if ops, err = tree.Decode(payload); err != nil {
+			return nil, err
+		}
+		slot := &s.found.entries[s.found.next]
+		slot.feed, slot.first, slot.ops = f, e.First, ops
+		s.found.next = (s.found.next + 1) % len(s.found.entries)
+	}
+	if op := pick(ops); op != nil {
+		return op, nil
+	}
+	return nil, fmt.Errorf("operation %d of feed %s is not in the log", v.N, f.Short())
+}
+
+// findEntry returns the entry with the n-th operation of a feed, or the
+// operations themselves if they are not in an entry yet.
+func (s *Space) findEntry(f identity.ID, n uint64) (e feed.Entry, ops []tree.Op, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, b := range []*batch{s.batch, s.inflight} {
+		if b == nil {
+			continue
+		}
+		for _, r := range b.remote {
+			if r.Feed == f && n >= r.First && n < r.Next() {
+				return r, nil, nil
+			}
+		}
+		for _, l := range b.recent {
+			if l.feed == f && n >= l.ops[0].N && n < l.ops[0].N+uint64(len(l.ops)) {
+				return e, l.ops, nil
+			}
+		}
+	}
+	low, high := uint64(1), s.durable[f].Seq
+	err = s.view(func(tx *store.Tx) error {
+		for low <= high {
+			mid := (low + high) / 2
+			if e, err = readEntry(tx, f, mid); err != nil {
+				return err
+			}
+			switch {
+			case n < e.First:
+				high = mid - 1
+			case n >= e.Next():
+				low = mid + 1
+			default:
+				return nil
+			}
+		}
+		return fmt.Errorf("operation %d of feed %s is not in the log", n, f.Short())
+	})
+	return e, nil, err
+}
+
+// replay makes happen again what the journal holds and the store does not.
+func (s *Space) replay() {
+	broken := false
+	err := s.journal.Replay(func(frame []byte) error {
+		frame = slices.Clone(frame)
+		if len(frame) == 0 || broken {
+			return nil
+		}
+		var err error
+		switch frame[0] {
+		case frameLocal:
+			err = s.replayLocal(frame[1:])
+			broken = err != nil
+		case frameRemote:
+			err = s.replayRemote(frame[1:])
+		default:
+			err = fmt.Errorf("unknown kind of frame %d", frame[0])
+		}
+		if err != nil {
+			s.log.Error("a change in the journal cannot be replayed", "space", s.name, "err", err)
+		}
+		return nil
+	})
+	if err != nil {
+		s.log.Error("the journal is damaged", "space", s.name, "err", err)
+	}
+	s.docs.trim()
+	s.tree.Settle()
+}
+
+func (s *Space) replayLocal(frame []byte) error {
+	if len(frame) < 32 {
+		return errors.New("frame is cut short")
+	}
+	feedID := identity.ID(frame[:32])
+	frame = frame[32:]
+	for len(frame) > 0 {
+		n, used := binary.Uvarint(frame)
+		if used <= 0 || n > uint64(len(frame)-used) {
+			return errors.New("frame is cut short")
+		}
+		ops, err := tree.Decode(frame[used : used+int(n)])
+		if err != nil {
+			return err
+		}
+		frame = frame[used+int(n):]
+		if ops[0].N <= s.tree.Applied(feedID) {
+			continue // is in an entry
+		}
+		if ops[0].N != s.tree.Applied(feedID)+1 {
+			return fmt.Errorf("operation %d after %d", ops[0].N, s.tree.Applied(feedID))
+		}
+		for i := range ops {
+			if err := s.tree.Ready(feedID, ops[0].N, &ops[i]); err != nil {
+				return err
+			}
+		}
+		edits, err := s.vetEdits(feedID, ops)
+		if err != nil {
+			return err
+		}
+		s.apply(feedID, ops, edits, func() {
+			s.batch.add(localOps{feedID, ops})
+		}, false)
+	}
+	return nil
+}
+
+func (s *Space) replayRemote(raw []byte) error {
+	e, err := feed.Decode(raw)
+	if err != nil {
+		return err
+	}
+	ops, edits, err := s.vet(&e)
+	if errors.Is(err, errKnown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.applyEntry(&e, ops, edits)
+	return nil
+}

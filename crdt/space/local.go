@@ -1,0 +1,452 @@
+package space
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+)
+
+// Frames of the journal begin with what they hold.
+const (
+	frameLocal  = 1 // feed, then payloads of operations, each after its length
+	frameRemote = 2 // an entry as it travels
+)
+
+// A change collects the operations of one call. They travel together.
+type change struct {
+	s     *Space
+	feed  identity.ID
+	ops   []tree.Op
+	edits map[uint64]edited // by number of the operation
+}
+
+// edited is what an edit does to a document.
+type edited struct {
+	doc  *openDoc
+	text string
+	void bool // no device can make sense of the edit: it is counted and ignored
+}
+
+// next adds an operation on a node and returns it to be filled in. The pointer
+// is good until the next call.
+func (c *change) next(node tree.NodeID, lamport uint64) *tree.Op {
+	c.ops = append(c.ops, tree.Op{
+		N:    c.s.tree.Applied(c.feed) + 1 + uint64(len(c.ops)),
+		Node: node, Lamport: lamport + 1,
+	})
+	return &c.ops[len(c.ops)-1]
+}
+
+// change runs fn under the write lock and makes what it collected happen: in
+// the journal first, then in memory, where nothing can fail any more.
+func (s *Space) change(name string, id NodeID, fn func(c *change) error) error {
+	s.settledSoon()
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return s.fail(name, id, ErrClosed)
+	}
+	if s.ReadOnly() {
+		return s.fail(name, id, ErrReadOnly)
+	}
+	feedID, err := s.ownFeed()
+	if err != nil {
+		return s.fail(name, id, err)
+	}
+	c := &change{s: s, feed: feedID, edits: make(map[uint64]edited)}
+	if err := fn(c); err != nil {
+		s.forget(c.edits)
+		return s.fail(name, id, err)
+	}
+	if len(c.ops) == 0 {
+		return nil
+	}
+	groups := c.split()
+	frame, err := encodeFrame(feedID, groups)
+	if err == nil {
+		err = s.journal.Append(frame)
+	}
+	if err != nil {
+		s.forget(c.edits)
+		return s.fail(name, id, err)
+	}
+	s.apply(feedID, c.ops, c.edits, func() {
+		for _, ops := range groups {
+			s.batch.add(localOps{feedID, ops})
+		}
+	}, false)
+	s.docs.trim()
+	s.poke()
+	return nil
+}
+
+// split cuts the operations so that each part fits into an entry: nearly
+// always there is one.
+func (c *change) split() [][]tree.Op {
+	var groups [][]tree.Op
+	from, size := 0, 0
+	for i := range c.ops {
+		w := weigh(&c.ops[i])
+		if i > from && (i-from == tree.MaxOps || size+w > tree.MaxPayload) {
+			groups, from, size = append(groups, c.ops[from:i]), i, 0
+		}
+		size += w
+	}
+	return append(groups, c.ops[from:])
+}
+
+func encodeFrame(feedID identity.ID, groups [][]tree.Op) ([]byte, error) {
+	frame := append([]byte{frameLocal}, feedID[:]...)
+	for _, ops := range groups {
+		payload, err := tree.Encode(ops)
+		if err != nil {
+			return nil, err
+		}
+		frame = binary.AppendUvarint(frame, uint64(len(payload)))
+		frame = append(frame, payload...)
+	}
+	return frame, nil
+}
+
+// apply makes operations happen in memory: the tree, texts, documents, what
+// the next commit writes, and what subscribers are told. note, called under the
+// lock, adds the operations or their entry to the batch. The caller holds write.
+func (s *Space) apply(feedID identity.ID, ops []tree.Op, edits map[uint64]edited, note func(), remote bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range ops {
+		s.applyOp(feedID, ops[i], edits[ops[i].N])
+	}
+	note()
+	s.events.add(s.tree.Settle(), remote)
+}
+
+func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
+	change := op.Edit
+	if e.void {
+		op.Edit = nil
+		if op.Place == nil && op.Meta == nil {
+			if err := s.tree.Skip(feedID, op.N); err != nil {
+				s.log.Error("operation out of order", "space", s.name, "err", err)
+			}
+			return
+		}
+	}
+	before := s.tree.TextKeys(op.Node)
+	if err := s.tree.Apply(feedID, &op); err != nil {
+		s.log.Error("operation cannot be applied", "space", s.name, "err", err) // was checked before
+		return
+	}
+	s.batch.nodes[op.Node] = true
+	if c := op.Content; c != nil {
+		switch c.Kind {
+		case tree.Bytes:
+			s.putText(textKey(op.Node, tree.Version{Feed: feedID, N: op.N}), stored{data: c.Data})
+		case tree.Blob:
+			s.batch.blobs = true
+			s.chunks.wantRef([32]byte(c.Hash), c.Size)
+		}
+	}
+	if op.Edit != nil {
+		s.putText(e.doc.key, stored{data: []byte(e.text)})
+		s.tree.SetSize(op.Node, op.Edit.Base, int64(len(e.text)))
+		s.keep(e.doc, change.Change)
+	}
+	if op.Content != nil || op.Edit != nil {
+		after := s.tree.TextKeys(op.Node)
+		for _, v := range before {
+			if _, still := slices.BinarySearchFunc(after, v, tree.Version.Compare); !still {
+				s.putText(textKey(op.Node, v), stored{gone: true})
+			}
+		}
+	}
+}
+
+// Create makes a node. An existing name is os.ErrExist.
+func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
+	var id NodeID
+	err := s.change("create", parent, func(c *change) error {
+		if err := s.free(parent, name); err != nil {
+			return err
+		}
+		content := &tree.Content{Kind: tree.Dir}
+		switch n.Kind {
+		case File:
+			var err error
+			if content, err = s.op(n.Content); err != nil {
+				return err
+			}
+		case Symlink:
+			if n.Target == "" || len(n.Target) > tree.MaxTarget {
+				return syscall.EINVAL
+			}
+			content = &tree.Content{Kind: tree.Symlink, Data: []byte(n.Target)}
+		}
+		id = s.newID(parent, name, n.Kind)
+		live := s.tree.Live(id)
+		op := c.next(id, live.Lamport)
+		op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
+		op.Meta = &tree.Meta{Exec: n.Exec, Mtime: s.mtime(n.Mtime), Over: live.Meta}
+		op.Content = content
+		op.Content.Over = versions(live.Content, live.Rest)
+		return nil
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	return s.Stat(id)
+}
+
+func (s *Space) mtime(t time.Time) int64 {
+	if t.IsZero() {
+		t = s.now()
+	}
+	return t.UnixNano()
+}
+
+// versions returns the union of sorted lists, sorted.
+func versions(lists ...[]tree.Version) []tree.Version {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, tree.Version.Compare)
+	all = slices.Compact(all)
+	return all[:min(len(all), tree.MaxOver)]
+}
+
+// newID returns the ID of a new node. A folder's follows from where it is made,
+// so that one made on two devices is one, unless that folder has moved away.
+func (s *Space) newID(parent NodeID, name string, kind Kind) NodeID {
+	if kind == Dir {
+		id := tree.FolderID(parent, name)
+		p, n, known := s.tree.Known(id)
+		_, shown := s.tree.Get(id)
+		if !known || !shown && p == parent && n == name {
+			return id
+		}
+	}
+	var id NodeID
+	rand.Read(id[:])
+	return id
+}
+
+// free returns nil if parent can hold a new entry called name.
+func (s *Space) free(parent NodeID, name string) error {
+	if err := s.folder(parent); err != nil {
+		return err
+	}
+	if !tree.Legal(name) {
+		if len(name) > 255 {
+			return syscall.ENAMETOOLONG
+		}
+		return fmt.Errorf("name %q: %w", name, syscall.EINVAL)
+	}
+	if _, taken := s.tree.Lookup(parent, name); taken {
+		return os.ErrExist
+	}
+	return nil
+}
+
+func (s *Space) folder(id NodeID) error {
+	e, ok := s.tree.Get(id)
+	if !ok {
+		return os.ErrNotExist
+	}
+	if e.Kind != tree.Dir {
+		return syscall.ENOTDIR
+	}
+	return nil
+}
+
+// Remove deletes a node. A folder with something in it is ENOTEMPTY.
+func (s *Space) Remove(id NodeID) error {
+	return s.change("remove", id, func(c *change) error {
+		e, ok := s.tree.Get(id)
+		if !ok {
+			return os.ErrNotExist
+		}
+		return c.remove(e)
+	})
+}
+
+// remove takes an entry away. Versions shown beside it become nodes of their own,
+// so that they keep their names.
+func (c *change) remove(e tree.Entry) error {
+	if e.ID == Root {
+		return syscall.EBUSY
+	}
+	if e.Kind == tree.Dir && !c.s.tree.Empty(e.ID) {
+		return syscall.ENOTEMPTY
+	}
+	live := c.s.tree.Live(e.ID)
+	gone := versions(live.Content, live.Rest)
+	if !e.Copy {
+		for _, id := range c.s.tree.Copies(e.Node) {
+			if beside, ok := c.s.tree.Get(id); ok {
+				if _, err := c.detach(beside, beside.Parent, beside.Name, nil, nil); err != nil {
+					return err
+				}
+				gone = versions(gone, c.s.tree.Live(id).Content)
+			}
+		}
+	}
+	c.next(e.Node, live.Lamport).Content = &tree.Content{Kind: tree.None, Over: gone}
+	return nil
+}
+
+// detach makes a version shown beside its file a node of its own, with the
+// content given or else what it has. It does not take it from the old node.
+func (c *change) detach(e tree.Entry, parent NodeID, name string, content *tree.Content, meta *tree.Meta) (NodeID, error) {
+	if content == nil {
+		switch e.Kind {
+		case tree.Blob:
+			content = &tree.Content{Kind: tree.Blob, Hash: e.Hash[:], Size: e.Size}
+		case tree.Symlink:
+			content = &tree.Content{Kind: tree.Symlink, Data: []byte(e.Target)}
+		default:
+			data, err := c.s.text(textKey(e.Node, e.Key))
+			if err != nil {
+				return NodeID{}, err
+			}
+			if content, err = c.s.op(Content{data: data}); err != nil {
+				return NodeID{}, err
+			}
+		}
+	}
+	if meta == nil {
+		meta = &tree.Meta{Exec: e.Exec, Mtime: e.Mtime}
+	}
+	id := tree.DetachedID(e.Node, e.Key)
+	live := c.s.tree.Live(id)
+	op := c.next(id, live.Lamport)
+	op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
+	meta.Over = live.Meta
+	content.Over = versions(live.Content, live.Rest)
+	op.Meta, op.Content = meta, content
+	return id, nil
+}
+
+// part is detach, and takes the version from its old node.
+func (c *change) part(e tree.Entry, parent NodeID, name string, content *tree.Content, meta *tree.Meta) (NodeID, error) {
+	id, err := c.detach(e, parent, name, content, meta)
+	if err != nil {
+		return NodeID{}, err
+	}
+	live := c.s.tree.Live(e.ID)
+	c.next(e.Node, live.Lamport).Content = &tree.Content{Kind: tree.None, Over: versions(live.Content, live.Rest)}
+	return id, nil
+}
+
+// Move renames a node. With replace, what has the name already is removed in
+// the same entry.
+func (s *Space) Move(id, parent NodeID, name string, replace bool) (Info, error) {
+	err := s.change("rename", id, func(c *change) error {
+		e, ok := s.tree.Get(id)
+		if !ok {
+			return os.ErrNotExist
+		}
+		if e.ID == Root {
+			return syscall.EBUSY
+		}
+		if e.Kind == tree.Dir && s.tree.Within(parent, id) {
+			return syscall.EINVAL
+		}
+		if e.Parent == parent && e.Name == name {
+			return nil
+		}
+		err := s.free(parent, name)
+		if err == os.ErrExist && replace {
+			err = c.replace(e, parent, name)
+		}
+		if err != nil {
+			return err
+		}
+		if e.Copy {
+			id, err = c.part(e, parent, name, nil, nil)
+			return err
+		}
+		live := s.tree.Live(id)
+		c.next(id, live.Lamport).Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
+		return nil
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	return s.Stat(id)
+}
+
+// replace removes what e is moved over.
+func (c *change) replace(e tree.Entry, parent NodeID, name string) error {
+	id, _ := c.s.tree.Lookup(parent, name)
+	old, ok := c.s.tree.Get(id)
+	if !ok {
+		return os.ErrNotExist
+	}
+	if old.Kind == tree.Dir && e.Kind != tree.Dir {
+		return syscall.EISDIR
+	}
+	if old.Kind != tree.Dir && e.Kind == tree.Dir {
+		return syscall.ENOTDIR
+	}
+	return c.remove(old)
+}
+
+// Exchange swaps the places of two nodes.
+func (s *Space) Exchange(a, b NodeID) error {
+	return s.change("exchange", a, func(c *change) error {
+		ea, okA := s.tree.Get(a)
+		eb, okB := s.tree.Get(b)
+		switch {
+		case !okA || !okB:
+			return os.ErrNotExist
+		case a == Root || b == Root || ea.Copy || eb.Copy:
+			return syscall.EINVAL
+		case s.tree.Within(a, b) || s.tree.Within(b, a):
+			if a == b {
+				return nil
+			}
+			return syscall.EINVAL
+		}
+		for _, m := range []struct{ from, to tree.Entry }{{ea, eb}, {eb, ea}} {
+			live := s.tree.Live(m.from.ID)
+			c.next(m.from.ID, live.Lamport).Place = &tree.Place{Parent: m.to.Parent, Name: []byte(m.to.Name), Over: live.Place}
+		}
+		return nil
+	})
+}
+
+// SetAttr sets attributes; nil leaves one as it is.
+func (s *Space) SetAttr(id NodeID, exec *bool, mtime *time.Time) error {
+	return s.change("setattr", id, func(c *change) error {
+		e, ok := s.tree.Get(id)
+		if !ok {
+			return os.ErrNotExist
+		}
+		if e.ID == Root {
+			return nil // has none
+		}
+		meta := &tree.Meta{Exec: e.Exec, Mtime: e.Mtime}
+		if exec != nil {
+			meta.Exec = *exec
+		}
+		if mtime != nil {
+			meta.Mtime = mtime.UnixNano()
+		}
+		if meta.Exec == e.Exec && meta.Mtime == e.Mtime {
+			return nil
+		}
+		if e.Copy {
+			_, err := c.part(e, e.Parent, e.Name, nil, meta)
+			return err
+		}
+		live := s.tree.Live(id)
+		meta.Over = live.Meta
+		c.next(id, live.Lamport).Meta = meta
+		return nil
+	})
+}

@@ -1,0 +1,134 @@
+package space
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+)
+
+// rebuildStep is how many entries are applied between writes of a rebuild.
+const rebuildStep = 64
+
+// Rebuild drops everything that was made from the log and makes it again. The
+// space can be read meanwhile; changes wait.
+func (s *Space) Rebuild(ctx context.Context) error {
+	if err := s.commit(); err != nil {
+		return err
+	}
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if !s.batch.empty() || s.inflight != nil {
+		return fmt.Errorf("rebuilding %s: changes keep coming; try again", s.name)
+	}
+	return s.rebuild(ctx)
+}
+
+// rebuild makes the state from the log in one transaction, so that it is
+// either the old or the new one. The caller holds committing and write, or is
+// the only one who knows s.
+func (s *Space) rebuild(ctx context.Context) error {
+	s.docs.closeAll()
+	var r *Space
+	err := s.db.Update(func(tx *store.Tx) error {
+		if err := tx.DropMaterialised(); err != nil {
+			return err
+		}
+		r = s.shadow(tx)
+		defer r.docs.closeAll()
+		var refs []LogRef
+		err := tx.Log(0, func(pos uint64, f [32]byte, seq uint64) error {
+			refs = append(refs, LogRef{pos, f, seq})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, ref := range refs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e, err := readEntry(tx, ref.Feed, ref.Seq)
+			if err != nil {
+				return err
+			}
+			if err := r.again(&e); err != nil {
+				return fmt.Errorf("entry %d of feed %s: %w", e.Seq, e.Feed.Short(), err)
+			}
+			if (i+1)%rebuildStep == 0 || i+1 == len(refs) {
+				if err := r.flush(tx); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("rebuilding %s: %w", s.name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tree = r.tree
+	return nil
+}
+
+// shadow returns a space that sees and fills the store of s through one
+// transaction.
+func (s *Space) shadow(tx *store.Tx) *Space {
+	return &Space{
+		id: s.id, name: s.name, key: s.key, device: s.device, members: s.members, blobs: s.blobs, now: s.now,
+		log:      slog.New(slog.DiscardHandler), // it was all said the first time
+		view:     func(fn func(*store.Tx) error) error { return fn(tx) },
+		tree:     tree.New(),
+		heads:    make(map[identity.ID]feed.Entry),
+		frontier: make(map[identity.ID]identity.ID),
+		fresh:    make(map[identity.ID]bool),
+		durable:  s.durable,
+		over:     newOverlay(),
+		batch:    newBatch(),
+	}
+}
+
+// again applies an entry that was vetted when it came.
+func (s *Space) again(e *feed.Entry) error {
+	payload, err := e.Open(s.key)
+	if err != nil {
+		return err
+	}
+	ops, err := tree.Decode(payload)
+	if err != nil {
+		return err
+	}
+	edits, err := s.vetEdits(e.Feed, ops)
+	if err != nil {
+		return err
+	}
+	s.applyEntry(e, ops, edits)
+	s.docs.trim()
+	return nil
+}
+
+// flush writes the batch into a transaction and begins another.
+func (s *Space) flush(tx *store.Tx) error {
+	b := s.batch
+	b.records = make(map[tree.NodeID][]byte, len(b.nodes))
+	for id := range b.nodes {
+		b.records[id] = s.tree.Record(id)
+	}
+	if err := b.writeState(tx); err != nil {
+		return err
+	}
+	s.over.settled(b)
+	s.batch = newBatch()
+	s.batch.gen = b.gen + 1
+	return nil
+}

@@ -1,0 +1,371 @@
+package space
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/echofs/echofs/crdt/blob"
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/membership"
+)
+
+// Space is one shared folder.
+type Space struct {
+	dir     string
+	device  *identity.Device
+	log     *slog.Logger
+	now     func() time.Time
+	id      identity.ID
+	name    string
+	key     feed.Key
+	members *membership.State
+	db      *store.Store
+	view    func(func(*store.Tx) error) error // of db
+	journal *store.Journal
+	blobs   *blob.Store
+	events  events
+	chunks  chunks
+	notify  notifier
+	bases   textCache
+	wake    chan struct{} // capacity 1: the batch has grown
+
+	write sync.Mutex  // guards the fields below, and is held for a whole change
+	feed  identity.ID // of this device; zero until it may write
+	docs  docs
+	wait  waiting
+	found payloads
+
+	committing sync.Mutex // held by the one commit that runs; taken before write
+
+	mu       sync.RWMutex // guards the fields below; writers hold write too
+	tree     *tree.State
+	heads    map[identity.ID]feed.Entry  // last entry of each feed, accepted or sealed
+	frontier map[identity.ID]identity.ID // feed → last entry that none other builds on
+	fresh    map[identity.ID]bool        // entries not committed yet
+	durable  feed.Timeframe
+	over     overlay
+	batch    *batch // what the next commit takes
+	inflight *batch // what the running commit has taken
+	running  bool
+	stuck    error // why the last commit failed
+	closed   bool
+}
+
+// Names of values in the store.
+const (
+	metaSpace   = "space"
+	metaName    = "name"
+	metaKey     = "key"
+	metaHeads   = "heads"
+	metaInvites = "invites"
+	metaEntry   = "entry/" // + ID: the entry is in the log
+)
+
+// Create founds a space with this device's identity as its founder.
+func Create(cfg Config, name string) (*Space, error) {
+	now := clock(cfg)
+	genesis, err := membership.Found(cfg.Device, now())
+	if err != nil {
+		return nil, fmt.Errorf("creating space %s: %w", name, err)
+	}
+	return begin(cfg, name, [][]byte{genesis.Raw}, feed.NewKey())
+}
+
+// Join makes this device's copy of a space from what a member handed over.
+func Join(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error) {
+	return begin(cfg, name, creds, key)
+}
+
+// begin writes a new space's folder. One that is complete is not written again.
+func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error) {
+	members := membership.New()
+	var signed []credential.Signed
+	for _, raw := range creds {
+		c, err := credential.Decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("space %s: %w", name, err)
+		}
+		if _, err := members.Add(c); err != nil {
+			return nil, fmt.Errorf("space %s: %w", name, err)
+		}
+		signed = append(signed, c)
+	}
+	if members.Space().IsZero() {
+		return nil, fmt.Errorf("space %s: no credential founds it", name)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	db, err := store.Open(cfg.Dir, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	id := members.Space()
+	err = db.Update(func(tx *store.Tx) error {
+		if have, err := tx.Meta(metaSpace); err == nil && identity.ID(have) != id {
+			return fmt.Errorf("%s holds another space", cfg.Dir)
+		}
+		for _, c := range signed {
+			if err := tx.PutCredential(c.ID, c.Raw); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tx.PutMeta(metaSpace, id[:]), tx.PutMeta(metaName, []byte(name)), tx.PutMeta(metaKey, key[:]))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return nil, fmt.Errorf("space %s: %w", name, err)
+	}
+	return Open(cfg)
+}
+
+func clock(cfg Config) func() time.Time {
+	if cfg.Now != nil {
+		return cfg.Now
+	}
+	return time.Now
+}
+
+// Open opens a space of this device and replays its journal.
+func Open(cfg Config) (*Space, error) {
+	s := &Space{
+		dir: cfg.Dir, device: cfg.Device, log: cfg.Log, now: clock(cfg),
+		wake:     make(chan struct{}, 1),
+		tree:     tree.New(),
+		heads:    make(map[identity.ID]feed.Entry),
+		frontier: make(map[identity.ID]identity.ID),
+		fresh:    make(map[identity.ID]bool),
+		durable:  make(feed.Timeframe),
+		over:     newOverlay(),
+		batch:    newBatch(),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.events.wake = make(chan struct{}, 1)
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening space in %s: %w", cfg.Dir, err), s.closeFiles())
+	}
+	return s, nil
+}
+
+func (s *Space) open() (err error) {
+	if _, err := os.Stat(s.dir); err != nil {
+		return err
+	}
+	if s.db, err = store.Open(s.dir, store.Options{}); err != nil {
+		return err
+	}
+	s.view = s.db.View
+	s.chunks.fire = s.notify.fire
+	if s.blobs, err = blob.Open(filepath.Join(s.dir, "blobs")); err != nil {
+		return err
+	}
+	if s.journal, err = store.OpenJournal(s.dir); err != nil {
+		return err
+	}
+	if err := s.loadIdentity(); err != nil {
+		return err
+	}
+	if err := s.loadTree(); err != nil {
+		return err
+	}
+	s.replay()
+	s.chunks.want(s.tree)
+	return nil
+}
+
+// loadIdentity reads what the space is and who belongs to it.
+func (s *Space) loadIdentity() error {
+	return s.db.View(func(tx *store.Tx) error {
+		id, err := tx.Meta(metaSpace)
+		if err != nil {
+			return err
+		}
+		name, err := tx.Meta(metaName)
+		if err != nil {
+			return err
+		}
+		key, err := tx.Meta(metaKey)
+		if err != nil {
+			return err
+		}
+		if len(id) != len(s.id) || len(key) != len(s.key) {
+			return fmt.Errorf("%w: identity of the space", store.ErrDamaged)
+		}
+		s.id, s.name, s.key = identity.ID(id), string(name), feed.Key(key)
+		s.members = membership.Of(s.id)
+		err = tx.Credentials(func(id [32]byte, raw []byte) error {
+			c, err := credential.Decode(append([]byte(nil), raw...))
+			if err != nil {
+				return fmt.Errorf("credential %x: %w", id[:4], err)
+			}
+			if _, err := s.members.Add(c); err != nil {
+				s.log.Warn("a stored credential does not count", "space", s.name, "err", err)
+			}
+			return nil
+		})
+		if feeds := s.members.Feeds(s.device.Key()); len(feeds) > 0 {
+			s.feed = feeds[len(feeds)-1]
+		}
+		return err
+	})
+}
+
+// loadTree reads the state made from the log, or makes it again.
+func (s *Space) loadTree() error {
+	err := s.db.View(func(tx *store.Tx) error {
+		if err := s.loadHeads(tx); err != nil {
+			return err
+		}
+		return tx.Nodes(func(id [16]byte, record []byte) error { return s.tree.Load(id, record) })
+	})
+	switch {
+	case errors.Is(err, store.ErrDamaged) && len(s.heads) == len(s.durable) && len(s.heads) > 0:
+		s.log.Error("the tree is damaged; rebuilding it from the log", "space", s.name, "err", err)
+		return s.rebuild(context.Background())
+	case err != nil:
+		return err
+	}
+	s.tree.Project()
+	return nil
+}
+
+// loadHeads reads how far each feed is.
+func (s *Space) loadHeads(tx *store.Tx) error {
+	data, err := tx.Meta(metaHeads)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.durable, err = feed.DecodeTimeframe(data); err != nil {
+		return err
+	}
+	for id, head := range s.durable {
+		e, err := readEntry(tx, id, head.Seq)
+		if err != nil {
+			return err
+		}
+		e.Raw = nil
+		s.heads[id] = e
+		s.frontier[id] = e.ID
+		s.tree.SetApplied(id, e.Next()-1)
+	}
+	return nil
+}
+
+func readEntry(tx *store.Tx, id identity.ID, seq uint64) (feed.Entry, error) {
+	raw, err := tx.Entry(id, seq)
+	if err != nil {
+		return feed.Entry{}, fmt.Errorf("entry %d of feed %s: %w", seq, id.Short(), err)
+	}
+	return feed.Decode(raw)
+}
+
+// Run commits and tells subscribers until ctx ends, then commits what is left.
+func (s *Space) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	eventsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(done)
+		s.events.run(eventsCtx)
+	}()
+	err := s.commitLoop(ctx)
+	s.mu.Lock()
+	s.running = false
+	s.mu.Unlock()
+	stop()
+	<-done
+	return err
+}
+
+// Close ends the use of the space. What is not committed stays in the journal.
+func (s *Space) Close() error {
+	s.write.Lock()
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.docs.closeAll()
+	s.write.Unlock()
+	if was {
+		return nil
+	}
+	s.committing.Lock() // a running commit ends first
+	defer s.committing.Unlock()
+	return s.closeFiles()
+}
+
+func (s *Space) closeFiles() error {
+	var errs []error
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.blobs != nil {
+		errs = append(errs, s.blobs.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ID returns the ID of the space, that of its GENESIS.
+func (s *Space) ID() identity.ID { return s.id }
+
+// Name returns what the user of this device calls the space.
+func (s *Space) Name() string { return s.name }
+
+// Key returns the key that encrypts the entries of the space.
+func (s *Space) Key() feed.Key { return s.key }
+
+// Role returns what this device's identity may do now.
+func (s *Space) Role() credential.Role { return s.members.Role(s.device.Identity()) }
+
+// ReadOnly reports whether this device may change nothing.
+func (s *Space) ReadOnly() bool { return s.Role() < credential.Editor }
+
+// Members returns the present members, founder first.
+func (s *Space) Members() []membership.Member { return s.members.Members() }
+
+// Member reports whether a device belongs to a present member.
+func (s *Space) Member(device identity.PublicKey) bool {
+	_, ok := s.members.Device(device)
+	return ok
+}
+
+// ownFeed returns this device's feed, opening it at the first write. The
+// caller holds write.
+func (s *Space) ownFeed() (identity.ID, error) {
+	if !s.feed.IsZero() {
+		return s.feed, nil
+	}
+	open, err := s.members.OpenFeed(s.device, s.now())
+	if err != nil {
+		return identity.ID{}, err
+	}
+	err = s.db.Update(func(tx *store.Tx) error { return tx.PutCredential(open.ID, open.Raw) })
+	if err != nil {
+		return identity.ID{}, err
+	}
+	if _, err := s.members.Add(open); err != nil {
+		return identity.ID{}, err
+	}
+	s.feed = open.ID
+	s.notify.fire()
+	return s.feed, nil
+}
