@@ -1,0 +1,117 @@
+package space
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/echofs/echofs/crdt/document"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+)
+
+// forget closes documents that hold edits which do not happen.
+func (s *Space) forget(edits map[uint64]edited) {
+	for _, e := range edits {
+		if e.doc != nil {
+			s.docs.drop(e.doc.key)
+		}
+	}
+}
+
+// vetEdits applies the edits among ops to their documents. An edit that no
+// device can make sense of, whatever else it has, is void: it is counted and
+// ignored, and everybody decides so.
+func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, error) {
+	if !slices.ContainsFunc(ops, func(op tree.Op) bool { return op.Edit != nil }) {
+		return nil, nil
+	}
+	infos, err := s.checkEdits(feedID, ops)
+	if err != nil {
+		return nil, err
+	}
+	edits := make(map[uint64]edited)
+	for _, op := range ops {
+		if op.Edit == nil {
+			continue
+		}
+		if _, ok := infos[op.N]; !ok {
+			edits[op.N] = edited{void: true}
+			continue
+		}
+		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
+		if err != nil {
+			s.forget(edits)
+			return nil, err
+		}
+		if err := doc.doc.Apply([][]byte{op.Edit.Change}); err != nil {
+			s.log.Error("an edit cannot be applied and is ignored", "space", s.name,
+				"feed", feedID.Short(), "op", op.N, "err", err)
+			edits[op.N] = edited{void: true}
+			continue
+		}
+		edits[op.N] = edited{doc: doc, text: doc.doc.Text()}
+	}
+	return edits, nil
+}
+
+// checkEdits says which edits make sense, without changing anything. An edit
+// that builds on a change which is not here makes the entry wait.
+func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]document.Info, error) {
+	infos := make(map[uint64]document.Info)
+	within := make(map[document.Hash]bool) // changes made by this entry
+	for _, op := range ops {
+		if op.Edit == nil {
+			continue
+		}
+		void := func(reason string, err error) {
+			s.log.Error("an edit is ignored: "+reason, "space", s.name, "feed", feedID.Short(), "op", op.N, "err", err)
+		}
+		info, err := document.Check(op.Edit.Change)
+		if err != nil {
+			void("its change is not valid", err)
+			continue
+		}
+		if info.Actor != actor(feedID, textKey(op.Node, op.Edit.Base)) {
+			void("it names another author", nil)
+			continue
+		}
+		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
+		if errors.Is(err, errNotText) || errors.Is(err, document.ErrTooLarge) {
+			void("what it changes is not a text", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, dep := range info.Deps {
+			if !within[dep] && !doc.doc.Has(dep) {
+				return nil, errWait
+			}
+		}
+		within[info.Hash] = true
+		infos[op.N] = info
+	}
+	return infos, nil
+}
+
+// document returns the document of a base, made from its bytes if nobody has
+// edited it yet. ops are those of the entry at hand.
+func (s *Space) document(node tree.NodeID, base tree.Version, feedID identity.ID, ops []tree.Op) (*openDoc, error) {
+	key := textKey(node, base)
+	if doc, err := s.openText(key); doc != nil || err != nil {
+		return doc, err
+	}
+	var op *tree.Op
+	if i := base.N - ops[0].N; base.Feed == feedID && i < uint64(len(ops)) {
+		op = &ops[i]
+	} else {
+		var err error
+		if op, err = s.findOp(base); err != nil {
+			return nil, err
+		}
+	}
+	if op.Node != node || op.Content == nil || op.Content.Kind != tree.Bytes || !tree.IsText(op.Content.Data) {
+		return nil, errNotText
+	}
+	return s.beginText(key, op.Content.Data)
+}

@@ -1,0 +1,96 @@
+package space
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+)
+
+// replay makes happen again what the journal holds and the store does not.
+func (s *Space) replay() {
+	broken := false
+	err := s.journal.Replay(func(frame []byte) error {
+		frame = slices.Clone(frame)
+		if len(frame) == 0 || broken {
+			return nil
+		}
+		var err error
+		switch frame[0] {
+		case frameLocal:
+			err = s.replayLocal(frame[1:])
+			broken = err != nil
+		case frameRemote:
+			err = s.replayRemote(frame[1:])
+		default:
+			err = fmt.Errorf("unknown kind of frame %d", frame[0])
+		}
+		if err != nil {
+			s.log.Error("a change in the journal cannot be replayed", "space", s.name, "err", err)
+		}
+		return nil
+	})
+	if err != nil {
+		s.log.Error("the journal is damaged", "space", s.name, "err", err)
+	}
+	s.docs.trim()
+	s.tree.Settle()
+}
+
+func (s *Space) replayLocal(frame []byte) error {
+	if len(frame) < 32 {
+		return errors.New("frame is cut short")
+	}
+	feedID := identity.ID(frame[:32])
+	frame = frame[32:]
+	for len(frame) > 0 {
+		n, used := binary.Uvarint(frame)
+		if used <= 0 || n > uint64(len(frame)-used) {
+			return errors.New("frame is cut short")
+		}
+		ops, err := tree.Decode(frame[used : used+int(n)])
+		if err != nil {
+			return err
+		}
+		frame = frame[used+int(n):]
+		if ops[0].N <= s.tree.Applied(feedID) {
+			continue // is in an entry
+		}
+		if ops[0].N != s.tree.Applied(feedID)+1 {
+			return fmt.Errorf("operation %d after %d", ops[0].N, s.tree.Applied(feedID))
+		}
+		for i := range ops {
+			if err := s.tree.Ready(feedID, ops[0].N, &ops[i]); err != nil {
+				return err
+			}
+		}
+		edits, err := s.vetEdits(feedID, ops)
+		if err != nil {
+			return err
+		}
+		s.apply(feedID, ops, edits, func() {
+			s.batch.add(localOps{feedID, ops})
+		}, false)
+	}
+	return nil
+}
+
+func (s *Space) replayRemote(raw []byte) error {
+	e, err := feed.Decode(raw)
+	if err != nil {
+		return err
+	}
+	ops, edits, err := s.vet(&e)
+	if errors.Is(err, errKnown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.applyEntry(&e, ops, edits)
+	return nil
+}
