@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/echofs/echofs/net/wire"
 )
@@ -54,7 +55,7 @@ func (r *Replicator) ask(l *link) []chunkID {
 	r.mu.Lock()
 	out := r.fetch.ask(l.id)
 	look := r.stale && r.fetch.idle(l.id)
-	left := r.fetch.left()
+	left, stored := r.fetch.left(), r.stored
 	if look {
 		r.stale = false
 	}
@@ -65,6 +66,9 @@ func (r *Replicator) ask(l *link) []chunkID {
 	missing := r.space.MissingChunks(left + missingPage)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.stored != stored { // some of them may have come meanwhile
+		missing = slices.DeleteFunc(missing, r.space.HasChunk)
+	}
 	if r.fetch.add(missing) > 0 {
 		for _, other := range r.links {
 			poke(other.wakeBlob)
@@ -89,6 +93,8 @@ func (r *Replicator) arrived(l *link, h chunkID, data []byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.fetch.stored(h)
+	r.stored++
 	r.stale = true // it may have been a list of chunks
 	for _, other := range r.links {
 		other.offer(h)

@@ -109,7 +109,7 @@ func (f *fetcher) ask(link int) []chunkID {
 	return out
 }
 
-// got takes a chunk off the list. It reports whether it was asked of this link:
+// got notes that a chunk has come. It reports whether it was asked of this link:
 // nobody may send what was not asked for.
 func (f *fetcher) got(link int, h chunkID) bool {
 	s := f.links[link]
@@ -117,12 +117,14 @@ func (f *fetcher) got(link int, h chunkID) bool {
 		return false
 	}
 	delete(s.inFlight, h)
-	delete(f.chunks, h)
 	return true
 }
 
-// failed puts a chunk back that arrived and could not be used.
-func (f *fetcher) failed(h chunkID) { f.add([]chunkID{h}) }
+// stored takes a chunk that has come off the list.
+func (f *fetcher) stored(h chunkID) { delete(f.chunks, h) }
+
+// failed has a chunk asked again that has come and could not be used.
+func (f *fetcher) failed(h chunkID) { f.enqueue(h) }
 
 // none notes that a link has not got a chunk it was asked for.
 func (f *fetcher) none(link int, h chunkID) bool {

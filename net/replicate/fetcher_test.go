@@ -66,6 +66,7 @@ func TestFetcherFindsEverything(t *testing.T) {
 				if !f.got(l, h) {
 					t.Fatal("chunk was not expected")
 				}
+				f.stored(h)
 				here[h] = true
 			}
 		}
@@ -168,5 +169,6 @@ func BenchmarkFetcher(b *testing.B) {
 		f.add([]chunkID{h})
 		f.ask(1)
 		f.got(1, h)
+		f.stored(h)
 	}
 }

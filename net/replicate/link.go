@@ -53,6 +53,9 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		session:  newSession(prove(key, ml.Exporter, ml.Initiator), prove(key, ml.Exporter, !ml.Initiator)),
 		asked:    make(map[chunkID]bool),
 	}
+	if _, err := l.step(started{}); err != nil {
+		return err
+	}
 	r.attach(l)
 	defer r.detach(l)
 
@@ -127,9 +130,6 @@ func (l *link) lookAtSpace() error {
 func (l *link) watch(ctx context.Context) error {
 	changes, cancel := l.r.space.Notify()
 	defer cancel()
-	if _, err := l.step(started{}); err != nil {
-		return err
-	}
 	for {
 		if err := l.lookAtSpace(); err != nil {
 			return err

@@ -69,15 +69,16 @@ type Replicator struct {
 
 	refused atomic.Int64
 
-	mu    sync.Mutex // guards the fields below
-	known []known    // credentials of the space, decoded
-	heads []identity.ID
-	fetch *fetcher
-	stale bool                   // there may be missing chunks that fetch does not know
-	links map[int]*link          // by the fetcher's number
-	last  int                    // number of the newest link
-	goal  map[identity.ID]uint64 // what the first peer had; nil before there was one
-	met   bool                   // synced is closed
+	mu     sync.Mutex // guards the fields below
+	known  []known    // credentials of the space, decoded
+	heads  []identity.ID
+	fetch  *fetcher
+	stored int                    // chunks that have come
+	stale  bool                   // there may be missing chunks that fetch does not know
+	links  map[int]*link          // by the fetcher's number
+	last   int                    // number of the newest link
+	goal   map[identity.ID]uint64 // what the first peer had; nil before there was one
+	met    bool                   // synced is closed
 }
 
 // New returns the handler to join to the space's topic, its Key().Topic().
