@@ -1,0 +1,302 @@
+package vfs
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/echofs/echofs/crdt/textdiff"
+)
+
+// A version is a text as some process was shown it. Immutable. The text lives
+// as long as somebody was shown it and may yet save.
+type version struct {
+	id     string // of the space; "" for a text that was never the whole truth
+	text   string
+	mtime  time.Time
+	opaque bool // no text: only id counts
+}
+
+const (
+	basesLimit = 32 << 20 // bytes of remembered texts
+	basesSweep = 4 << 20  // bytes remembered between two looks for dead processes
+	baseCost   = 256      // bytes of one memory beside its text
+
+	// shownMax bounds the versions kept of one file for one process.
+	shownMax = 6
+
+	// shownRecently is the time before a save in which reading is not the same
+	// as loading: editors read the file once more to copy it to a backup.
+	shownRecently = 2 * time.Second
+)
+
+// bases remembers which text of which file each process was last shown, within
+// a budget of bytes: the least recently used goes first.
+type bases struct {
+	procs *processes
+	now   func() time.Time
+
+	mu    sync.Mutex // guards the fields below
+	files map[Ino]map[proc]*base
+	lru   *list.List // of *base, most recent first
+	bytes int64
+	added int64 // since the last sweep
+}
+
+type base struct {
+	ino   Ino
+	who   proc
+	shown []shown // oldest first
+	at    *list.Element
+}
+
+type shown struct {
+	v     *version
+	at    time.Time
+	maybe bool // it was on offer through the page cache; whether it was read nobody knows
+}
+
+func newBases(procs *processes, now func() time.Time) *bases {
+	return &bases{procs: procs, now: now, files: map[Ino]map[proc]*base{}, lru: list.New()}
+}
+
+// show notes that who was shown v now; with maybe, that it could have been.
+func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
+	if who == (proc{}) || v == nil {
+		return
+	}
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entry(ino, who)
+	if n := len(e.shown); n > 0 && (e.shown[n-1].v == v || v.id != "" && e.shown[n-1].v.id == v.id && e.shown[n-1].v.mtime.Equal(v.mtime)) {
+		last := &e.shown[n-1]
+		last.at, last.maybe = now, last.maybe && maybe
+		return
+	}
+	b.bytes -= e.cost()
+	if !maybe {
+		// Older ones stay only while they may be what the process has loaded.
+		e.shown = settled(e.shown, now)
+	}
+	e.shown = append(e.shown, shown{v, now, maybe})
+	if len(e.shown) > shownMax {
+		e.shown = append(e.shown[:1:1], e.shown[len(e.shown)-shownMax+1:]...)
+	}
+	b.bytes += e.cost()
+	b.added += int64(len(v.text)) + baseCost
+	b.trim()
+}
+
+// wrote notes that who knows exactly v: it has just saved it.
+func (b *bases) wrote(ino Ino, who proc, v *version) {
+	if who == (proc{}) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entry(ino, who)
+	b.bytes -= e.cost()
+	e.shown = append(e.shown[:0], shown{v, b.now(), false})
+	b.bytes += e.cost()
+	b.added += int64(len(v.text)) + baseCost
+	b.trim()
+}
+
+// published notes that a text which processes were shown before the space had
+// it is v now, and that who wrote it.
+func (b *bases) published(ino Ino, who proc, v *version) {
+	b.mu.Lock()
+	for _, e := range b.files[ino] {
+		for i := range e.shown {
+			if e.shown[i].v.id == "" && e.shown[i].v.text == v.text {
+				e.shown[i].v = v
+			}
+		}
+	}
+	b.mu.Unlock()
+	b.wrote(ino, who, v)
+}
+
+// latest is the text that stat should tell who about; nil if it knows none.
+// About what does not merge the truth is told.
+func (b *bases) latest(ino Ino, who proc) *version {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.files[ino][who]
+	if e == nil {
+		return nil
+	}
+	for i := len(e.shown) - 1; i >= 0; i-- {
+		if !e.shown[i].maybe {
+			if e.shown[i].v.opaque {
+				return nil
+			}
+			return e.shown[i].v
+		}
+	}
+	return nil
+}
+
+// nearest is the version that who made text from: the one it has loaded, and
+// where several could be that, the one that text differs from least; of what is
+// opaque the latest. Nil if it was shown none.
+func (b *bases) nearest(ino Ino, who proc, text string, opaque bool) *version {
+	b.mu.Lock()
+	var could []shown
+	if e := b.files[ino][who]; e != nil {
+		b.lru.MoveToFront(e.at)
+		could = append(could, settled(e.shown, b.now())...)
+	}
+	b.mu.Unlock()
+	if len(could) == 0 {
+		return nil
+	}
+	best, least := could[len(could)-1].v, -1
+	if len(could) == 1 || opaque {
+		return best
+	}
+	for i := len(could) - 1; i >= 0; i-- { // of equal ones the latest
+		if could[i].v.opaque {
+			continue
+		}
+		d := distance(could[i].v.text, text)
+		if least < 0 || d < least {
+			best, least = could[i].v, d
+		}
+	}
+	return best
+}
+
+// settled drops what cannot be loaded any more: everything before the last
+// version that was read for sure and long enough ago.
+func settled(s []shown, now time.Time) []shown {
+	for i := len(s) - 1; i > 0; i-- {
+		if !s[i].maybe && now.Sub(s[i].at) > shownRecently {
+			return s[i:]
+		}
+	}
+	return s
+}
+
+func distance(a, b string) int {
+	n := 0
+	for _, s := range textdiff.Diff(a, b) {
+		n += s.Del + len(s.Ins)
+	}
+	return n
+}
+
+// differ reports whether a live process knows another version than id.
+func (b *bases) differ(ino Ino, id string) bool {
+	b.mu.Lock()
+	var who []proc
+	for p, e := range b.files[ino] {
+		if v := e.shown[len(e.shown)-1].v; v.id != id && !v.opaque {
+			who = append(who, p)
+		}
+	}
+	b.mu.Unlock()
+	for _, p := range who {
+		if b.procs.alive(p) {
+			return true
+		}
+		b.mu.Lock()
+		if e := b.files[ino][p]; e != nil {
+			b.drop(e)
+		}
+		b.mu.Unlock()
+	}
+	return false
+}
+
+// known reports whether any process was shown the file.
+func (b *bases) known(ino Ino) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.files[ino]) > 0
+}
+
+// move gives what is known of one inode to another that takes over its file.
+func (b *bases) move(from, to Ino) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.files[to] {
+		b.drop(e)
+	}
+	m := b.files[from]
+	if len(m) == 0 {
+		return
+	}
+	delete(b.files, from)
+	b.files[to] = m
+	for _, e := range m {
+		e.ino = to
+	}
+}
+
+// forget drops what is known of an inode.
+func (b *bases) forget(ino Ino) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.files[ino] {
+		b.drop(e)
+	}
+}
+
+func (b *bases) entry(ino Ino, who proc) *base {
+	m := b.files[ino]
+	if m == nil {
+		m = map[proc]*base{}
+		b.files[ino] = m
+	}
+	e := m[who]
+	if e == nil {
+		e = &base{ino: ino, who: who}
+		e.at = b.lru.PushFront(e)
+		m[who] = e
+	} else {
+		b.lru.MoveToFront(e.at)
+	}
+	return e
+}
+
+func (e *base) cost() int64 {
+	n := int64(0)
+	for _, s := range e.shown {
+		n += int64(len(s.v.text)) + baseCost
+	}
+	return n
+}
+
+func (b *bases) drop(e *base) {
+	b.bytes -= e.cost()
+	b.lru.Remove(e.at)
+	delete(b.files[e.ino], e.who)
+	if len(b.files[e.ino]) == 0 {
+		delete(b.files, e.ino)
+	}
+}
+
+// trim keeps the budget, dead processes first.
+func (b *bases) trim() {
+	if b.added > basesSweep {
+		b.added = 0
+		alive := map[proc]bool{}
+		for at := b.lru.Back(); at != nil; {
+			e := at.Value.(*base)
+			at = at.Prev()
+			live, asked := alive[e.who]
+			if !asked {
+				live = b.procs.alive(e.who)
+				alive[e.who] = live
+			}
+			if !live {
+				b.drop(e)
+			}
+		}
+	}
+	for b.bytes > basesLimit && b.lru.Len() > 1 {
+		b.drop(b.lru.Back().Value.(*base))
+	}
+}

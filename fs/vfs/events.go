@@ -1,0 +1,144 @@
+package vfs
+
+import "github.com/echofs/echofs/crdt/space"
+
+// events is told by the space of changes to its tree, with no lock held. What
+// the kernel does not know yet goes to the queue of invalidations.
+func (v *volume) events(events []space.Event) {
+	var out []Invalidation
+	for _, e := range events {
+		if v.tree.ours(e) {
+			continue
+		}
+		out = append(out, v.event(e)...)
+	}
+	v.fs.queue.add(out...)
+}
+
+func (v *volume) event(e space.Event) []Invalidation {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in := v.byNode[e.ID]
+	base := Invalidation{Remote: e.Remote, Ino: nodeIno(v, e.ID)}
+	if in != nil {
+		base.Ino, base.Dir = in.ino, in.kind == space.Dir
+	} else if info, err := v.tree.stat(e.ID); err == nil {
+		base.Dir = info.Kind == space.Dir
+	}
+	at := func(dir space.NodeID, name string) Invalidation {
+		i := base
+		i.Parent, i.Name = nodeIno(v, dir), name
+		if p := v.byNode[dir]; p != nil {
+			i.Parent = p.ino
+		}
+		v.touch(dir)
+		return i
+	}
+	switch e.Op {
+	case space.Created:
+		i := at(e.Parent, e.Name)
+		i.Entry = true
+		return []Invalidation{i}
+	case space.Removed:
+		i := at(e.Parent, e.Name)
+		i.Delete = true
+		if in == nil {
+			i.Ino = 0
+		} else {
+			v.removed(in, e)
+		}
+		return []Invalidation{i}
+	case space.Moved:
+		from, to := at(e.OldParent, e.OldName), at(e.Parent, e.Name)
+		if in == nil {
+			from.Ino = 0
+		}
+		from.Delete, to.Entry = true, true
+		return []Invalidation{from, to}
+	case space.Changed:
+		i := base
+		if info, err := v.tree.stat(e.ID); err == nil {
+			i = at(info.Parent, info.Name)
+		}
+		i.Content, i.Attr = true, true
+		if in != nil {
+			in.offer()
+		}
+		return []Invalidation{i}
+	default:
+		i := base
+		if info, err := v.tree.stat(e.ID); err == nil {
+			i = at(info.Parent, info.Name)
+		}
+		i.Attr = true
+		return []Invalidation{i}
+	}
+}
+
+// removed lets go of a node that a peer removed; v.mu is held. If it is open
+// for writing here, the next commit revives it under the same name.
+func (v *volume) removed(in *inode, e space.Event) {
+	if h := v.holds[in.node]; h != nil && h.in == in {
+		v.unplace(in)
+		v.unhold(h)
+		if err := v.log.append(heldRecord{Kind: heldDone, Key: h.key}); err != nil {
+			v.fs.log.Warn("noting a removal", "space", v.name, "err", err)
+		}
+	}
+	v.gone(in)
+	in.mu.Lock()
+	in.parent, in.name = e.Parent, e.Name
+	in.mu.Unlock()
+}
+
+// lost is gone for who holds no lock.
+func (v *volume) lost(in *inode) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.gone(in)
+}
+
+// gone makes an orphan of an inode whose node is no more; v.mu is held.
+func (v *volume) gone(in *inode) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if v.byNode[in.node] == in {
+		delete(v.byNode, in.node)
+	}
+	if in.state != stateShared {
+		return
+	}
+	in.state = stateOrphan
+	in.inspace = in.kind == space.File
+	for h := range in.handles {
+		if h.content != nil {
+			in.pinned = h.content
+		}
+	}
+}
+
+// offer notes that processes which have the file open may have been shown its
+// new version: a read that the kernel answers from its cache is not seen here.
+func (in *inode) offer() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.state != stateShared || in.kind != space.File {
+		return
+	}
+	var c *content
+	for h := range in.handles {
+		if !h.reads() || h.direct {
+			continue
+		}
+		if c == nil {
+			var err error
+			if c, err = in.loadLocked(); err != nil {
+				return
+			}
+			if c.snap != nil {
+				c.snap.Close()
+			}
+		}
+		in.fs.bases.show(in.ino, h.opener, c.version(), true)
+	}
+}

@@ -1,0 +1,300 @@
+package vfs
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// Create makes a file and opens it; without O_EXCL an existing one is opened.
+func (f *FS) Create(c Caller, parent Ino, name string, flags, mode uint32) (Attr, *Handle, error) {
+	dir, err := f.parentFor(parent, name)
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	who := f.who(c)
+	v := dir.vol
+	v.mu.Lock()
+	in, err := v.child(dir, name)
+	switch {
+	case err == nil && flags&syscall.O_EXCL != 0:
+		v.mu.Unlock()
+		return Attr{}, nil, syscall.EEXIST
+	case err == nil:
+		v.mu.Unlock()
+		h, err := f.Open(c, in.ino, flags)
+		if err != nil {
+			return Attr{}, nil, err
+		}
+		a, err := in.attr(who, h)
+		return a, h, err
+	case !errors.Is(err, os.ErrNotExist):
+		v.mu.Unlock()
+		return Attr{}, nil, err
+	}
+	in, h, err := v.createFile(who(), dir, name, flags, mode)
+	v.mu.Unlock()
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	a, err := in.attr(who, h)
+	return a, h, err
+}
+
+func (v *volume) createFile(who proc, dir *inode, name string, flags, mode uint32) (*inode, *Handle, error) {
+	if dir.state == stateOrphan {
+		return nil, nil, syscall.ENOENT
+	}
+	if dir.state == stateScratch || scratchName(name, false) {
+		return v.scratchCreate(who, dir, name, flags, mode)
+	}
+	in := v.fresh(mode&0o111 != 0)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.wc.who = who
+	if h := v.freeHold(dir.node, name); h != nil {
+		if err := v.take(in, h); err != nil {
+			return nil, nil, err
+		}
+	}
+	v.place(in, dir.node, name)
+	return in, in.openLocked(who, flags), nil
+}
+
+// openLocked makes a handle; in.mu is held.
+func (in *inode) openLocked(who proc, flags uint32) *Handle {
+	h := &Handle{in: in, flags: flags, opener: who}
+	if in.handles == nil {
+		in.handles = map[*Handle]bool{}
+	}
+	in.handles[h] = true
+	return h
+}
+
+// Open opens a file. Opening it for reading is being shown it: the kernel may
+// answer the reads from what it has cached.
+func (f *FS) Open(c Caller, ino Ino, flags uint32) (*Handle, error) {
+	in, err := f.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case in.kind == space.Dir:
+		return nil, syscall.EISDIR
+	case in.kind == space.Symlink:
+		return nil, syscall.ELOOP
+	}
+	h := &Handle{in: in, flags: flags, opener: f.procs.of(c.PID)}
+	v := in.vol
+	if h.writes() || flags&syscall.O_TRUNC != 0 {
+		if v.tree.readOnly() {
+			return nil, syscall.EROFS
+		}
+	}
+	v.mu.Lock()
+	scratch, path := in.state == stateScratch, ""
+	if scratch {
+		path = in.osPath()
+	}
+	v.mu.Unlock()
+	if scratch {
+		const pass = syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC
+		if h.os, err = os.OpenFile(path, int(flags&pass), 0); err != nil {
+			return nil, err
+		}
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := h.beginLocked(); err != nil {
+		return nil, err
+	}
+	if in.handles == nil {
+		in.handles = map[*Handle]bool{}
+	}
+	in.handles[h] = true
+	return h, nil
+}
+
+// beginLocked does what opening means for the content; in.mu is held.
+func (h *Handle) beginLocked() error {
+	in := h.in
+	if in.state == stateScratch {
+		return nil
+	}
+	if in.state == stateShared {
+		info, err := in.vol.tree.stat(in.node)
+		if err != nil {
+			return err
+		}
+		h.direct = in.fs.bases.known(in.ino) && in.fs.bases.differ(in.ino, info.Version)
+		if h.reads() && h.flags&syscall.O_TRUNC == 0 && h.opener != (proc{}) {
+			c, err := in.loadLocked()
+			if err != nil {
+				return err
+			}
+			in.fs.bases.show(in.ino, h.opener, c.version(), false)
+			h.content = c
+		}
+	}
+	if h.flags&syscall.O_TRUNC != 0 {
+		w, err := in.startCopy(h.opener, truncate)
+		if err != nil {
+			return err
+		}
+		if in.state != stateShared || w.size > 0 || in.sizeLocked() > 0 {
+			if err := w.Truncate(0); err != nil {
+				return err
+			}
+			in.changed(w)
+			h.cut = true
+		}
+	}
+	if h.writes() && in.state == stateFresh {
+		in.due = time.Time{} // held back until a second after the last close
+	}
+	return nil
+}
+
+// sizeLocked is the size of a shared file; in.mu is held.
+func (in *inode) sizeLocked() int64 {
+	info, err := in.vol.tree.stat(in.node)
+	if err != nil {
+		return 0
+	}
+	return info.Size
+}
+
+// Unlink removes a name that is not a folder's.
+func (f *FS) Unlink(_ Caller, parent Ino, name string) error {
+	dir, err := f.parentFor(parent, name)
+	if err != nil {
+		return err
+	}
+	v := dir.vol
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in, err := v.child(dir, name)
+	if err != nil {
+		return err
+	}
+	if in.kind == space.Dir {
+		return syscall.EISDIR
+	}
+	return v.unlink(in, dir, name)
+}
+
+// unlink takes a file or a link away from its name; v.mu is held.
+func (v *volume) unlink(in, dir *inode, name string) error {
+	switch {
+	case in.state == stateScratch:
+		path, err := v.scratchPath(dir, name)
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		if in.up == dir && in.name == name {
+			v.unscratched(in)
+		}
+		return nil
+	case in.state == stateFresh:
+		return v.dropFresh(in)
+	case in.kind == space.Symlink:
+		if err := v.tree.remove(in.node); err != nil {
+			return err
+		}
+		v.touch(dir.node)
+		v.orphan(in)
+		return nil
+	}
+	if h := v.holds[in.node]; h != nil { // it was moved here a moment ago
+		if err := v.settle(h); err != nil {
+			return err
+		}
+	}
+	in.mu.Lock()
+	in.pinLocked()
+	in.mu.Unlock()
+	if err := v.holdNode(unlinked, in, dir.node, name, heldRecord{Kind: heldRemove}); err != nil {
+		return err
+	}
+	v.orphan(in)
+	return nil
+}
+
+// dropFresh takes a fresh file's name away; v.mu is held.
+func (v *volume) dropFresh(in *inode) error {
+	in.mu.Lock()
+	err := v.giveBack(in)
+	if err == nil && in.logged {
+		err = v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+	}
+	in.due = time.Time{}
+	in.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	v.unplace(in)
+	v.orphan(in)
+	return nil
+}
+
+// Link refuses hard links, which a shared tree cannot have, except for a
+// backup: perl -i.bak links the document to one before it replaces it. That
+// becomes a copy on this device.
+func (f *FS) Link(c Caller, ino, parent Ino, name string) (Attr, error) {
+	in, err := f.inode(ino)
+	if err != nil {
+		return Attr{}, err
+	}
+	dir, err := f.parentFor(parent, name)
+	if err != nil {
+		return Attr{}, err
+	}
+	v := dir.vol
+	if in.vol != v {
+		return Attr{}, syscall.EXDEV
+	}
+	v.mu.Lock()
+	out, err := v.link(in, dir, name)
+	v.mu.Unlock()
+	if err != nil {
+		return Attr{}, err
+	}
+	return out.attr(f.who(c), nil)
+}
+
+func (v *volume) link(in, dir *inode, name string) (*inode, error) {
+	if _, err := v.child(dir, name); err == nil {
+		return nil, syscall.EEXIST
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if in.kind != space.File || dir.state != stateScratch && !scratchName(name, false) {
+		return nil, syscall.EPERM
+	}
+	path, err := v.scratchPath(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if in.state == stateScratch {
+		if err := os.Link(in.osPath(), path); err != nil {
+			return nil, err
+		}
+		in.mu.Lock()
+		in.up, in.name = dir, name // the old name often goes next
+		in.mu.Unlock()
+		return in, nil
+	}
+	in.mu.Lock()
+	err = v.copyOut(in, path)
+	in.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return v.scratchChild(dir, name)
+}

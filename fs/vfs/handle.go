@@ -1,0 +1,372 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// Handle is an open file. Its methods may be called from any goroutine.
+type Handle struct {
+	in     *inode
+	flags  uint32
+	direct bool
+	opener proc
+
+	osMu sync.Mutex // guards the field below
+	os   *os.File   // scratch
+
+	// Guarded by the inode's mu.
+	wrote   bool // bytes since the last commit
+	cut     bool // truncated since the last commit
+	closed  bool
+	content *content // version being read
+	read    time.Time
+	old     []*content // versions read before, closed at release
+}
+
+// Ino is the number of the open file.
+func (h *Handle) Ino() Ino { return h.in.ino }
+
+// Direct reports whether the file should be read past the kernel's page cache,
+// because processes are shown different versions of it now.
+func (h *Handle) Direct() bool { return h.direct }
+
+func (h *Handle) writes() bool { return h.flags&syscall.O_ACCMODE != syscall.O_RDONLY }
+func (h *Handle) reads() bool  { return h.flags&syscall.O_ACCMODE != syscall.O_WRONLY }
+
+// readPause is how long a reader may take from one read to the next and still
+// get the version it began with.
+const readPause = 2 * time.Second
+
+// Read fills p from off and returns how much there was; at the end of the file
+// that is less, without an error. A file read from the start to the end in one
+// go is one version, whatever arrives meanwhile.
+func (h *Handle) Read(c Caller, p []byte, off int64) (int, error) {
+	in := h.in
+	in.mu.Lock()
+	if in.state == stateScratch {
+		in.mu.Unlock()
+		f, err := h.osFile()
+		if err != nil {
+			return 0, err
+		}
+		return eof(f.ReadAt(p, off))
+	}
+	who := h.opener
+	if off == 0 || h.content == nil {
+		who = in.fs.procs.of(c.PID)
+		if who == (proc{}) {
+			who = h.opener
+		}
+	}
+	if w := in.wc; w != nil && (in.state != stateShared || w.dirty) {
+		if off == 0 && who != w.who {
+			if text, ok := w.text(); ok {
+				in.fs.bases.show(in.ino, who, &version{text: text, mtime: w.mtime}, false)
+			}
+		}
+		n, err := w.ReadAt(p, off)
+		in.mu.Unlock()
+		return eof(n, err)
+	}
+	cont, err := h.versionAt(off)
+	if err != nil {
+		in.mu.Unlock()
+		return 0, err
+	}
+	if cont.v != nil && in.state == stateShared {
+		in.fs.bases.show(in.ino, who, cont.v, false)
+	}
+	in.mu.Unlock()
+	return eof(cont.ReadAt(p, off)) // may wait for a peer
+}
+
+// versionAt is the version that a read at off is answered from; in.mu is held.
+func (h *Handle) versionAt(off int64) (*content, error) {
+	in, now := h.in, h.in.fs.now()
+	middle := h.content != nil && off > 0 && off < h.content.size() && now.Sub(h.read) < readPause
+	h.read = now
+	if in.state != stateShared {
+		if in.pinned != nil {
+			return in.pinned, nil
+		}
+		if h.content != nil {
+			return h.content, nil
+		}
+		return nil, syscall.ESTALE
+	}
+	info, err := in.vol.tree.stat(in.node)
+	if err != nil {
+		if h.content != nil {
+			return h.content, nil
+		}
+		return nil, err
+	}
+	if h.content != nil && h.content.id == info.Version {
+		return h.content, nil
+	}
+	if middle {
+		if !h.direct { // what the kernel caches of this answer is out of date
+			in.fs.queue.add(Invalidation{Content: true, Ino: in.ino})
+		}
+		return h.content, nil
+	}
+	cont, err := in.loadLocked()
+	if err != nil {
+		return nil, err
+	}
+	if h.content != nil && h.content.snap != nil {
+		h.old = append(h.old, h.content)
+	}
+	h.content = cont
+	return cont, nil
+}
+
+func eof(n int, err error) (int, error) {
+	if errors.Is(err, io.EOF) {
+		return n, nil
+	}
+	return n, err
+}
+
+// Write writes p at off, or, on a handle opened for appending, at the end: the
+// kernel computes that offset from a size that a peer may have changed since.
+func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
+	in := h.in
+	if !h.writes() {
+		return 0, syscall.EBADF
+	}
+	in.mu.Lock()
+	if in.state == stateScratch {
+		in.mu.Unlock()
+		f, err := h.osFile()
+		if err != nil {
+			return 0, err
+		}
+		if h.flags&syscall.O_APPEND != 0 {
+			return f.Write(p)
+		}
+		return f.WriteAt(p, off)
+	}
+	defer in.mu.Unlock()
+	who := in.fs.procs.of(c.PID)
+	if who == (proc{}) {
+		who = h.opener
+	}
+	how := rewrite
+	if h.flags&syscall.O_APPEND != 0 {
+		how = extend
+	}
+	w, err := in.startCopy(who, how)
+	if err != nil {
+		return 0, err
+	}
+	if how == extend {
+		off = w.size
+	}
+	n, err := w.WriteAt(p, off)
+	if n > 0 {
+		in.changed(w)
+		h.wrote = true
+	}
+	return n, err
+}
+
+// Flush is called at each close of a descriptor: what was written since the
+// last one is committed. A truncation alone waits: a shell's "echo > file"
+// truncates, flushes, and only then writes.
+func (h *Handle) Flush(Caller) error {
+	in := h.in
+	in.mu.Lock()
+	wrote := h.wrote || in.state == stateFresh && !in.logged
+	in.mu.Unlock()
+	if !wrote {
+		return nil
+	}
+	return h.commit(false)
+}
+
+func (h *Handle) commit(final bool) error {
+	err := h.in.commit(final)
+	if err == nil {
+		h.in.mu.Lock()
+		h.wrote, h.cut = false, false
+		h.in.mu.Unlock()
+	}
+	return err
+}
+
+// Fsync commits and returns when the file would survive a power cut.
+func (h *Handle) Fsync(Caller) error {
+	in := h.in
+	in.mu.Lock()
+	if in.state == stateScratch {
+		in.mu.Unlock()
+		f, err := h.osFile()
+		if err != nil {
+			return err
+		}
+		return f.Sync()
+	}
+	in.mu.Unlock()
+	if err := h.commit(false); err != nil {
+		return err
+	}
+	in.mu.Lock()
+	st := in.state
+	var file *os.File
+	if st == stateFresh && in.wc != nil {
+		file = in.wc.file
+	}
+	in.mu.Unlock()
+	switch st {
+	case stateShared:
+		return in.vol.tree.sync()
+	case stateFresh:
+		if file != nil {
+			if err := file.Sync(); err != nil {
+				return err
+			}
+		}
+		return in.vol.log.sync()
+	}
+	return nil
+}
+
+// Release ends the handle. It commits what is left; an error is logged, since
+// nobody hears of it, and the commit is tried again.
+func (h *Handle) Release(Caller) error {
+	in, v := h.in, h.in.vol
+	in.mu.Lock()
+	if h.closed {
+		in.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	dirty := h.wrote || h.cut
+	delete(in.handles, h)
+	last := len(in.handles) == 0
+	for _, c := range append(h.old, h.content) {
+		if c != nil && c.snap != nil && c != in.pinned {
+			c.snap.Close()
+		}
+	}
+	h.content, h.old = nil, nil
+	in.mu.Unlock()
+	h.osMu.Lock()
+	if h.os != nil {
+		h.os.Close()
+	}
+	h.osMu.Unlock()
+	var err error
+	if dirty || last && h.writes() {
+		if err = in.commit(true); err != nil {
+			in.fs.log.Error("committing a closed file", "space", v.name, "file", in.name, "err", err)
+		}
+	}
+	if last || h.writes() {
+		v.released(in, err)
+	}
+	return err
+}
+
+// released tidies up after a handle that was the last one, or wrote.
+func (v *volume) released(in *inode, failed error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.state == stateShared && failed == nil:
+		if in.wc != nil && !in.wc.dirty && !in.writable() {
+			in.wc.close()
+			in.wc = nil
+		}
+		return
+	case in.state == stateScratch, in.vol == nil, in.kind != space.File:
+		return
+	}
+	in.mu.Unlock()
+	v.mu.Lock()
+	in.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case in.state == stateOrphan && len(in.handles) == 0:
+		if in.wc != nil {
+			in.wc.close()
+			in.wc = nil
+		}
+		if in.pinned != nil && in.pinned.snap != nil {
+			in.pinned.snap.Close()
+		}
+		in.pinned = nil
+	case in.state == stateFresh && !in.writable(), in.state == stateShared && failed != nil:
+		v.enqueueFresh(in)
+	}
+}
+
+// Allocate makes room for size bytes at off, as fallocate with mode 0 (the file
+// grows) or FALLOC_FL_KEEP_SIZE (nothing to do); holes are not punched.
+func (h *Handle) Allocate(c Caller, off, size int64, mode uint32) error {
+	const keepSize = 1
+	in := h.in
+	switch {
+	case !h.writes():
+		return syscall.EBADF
+	case mode&^keepSize != 0:
+		return syscall.EOPNOTSUPP
+	case off < 0 || size <= 0:
+		return syscall.EINVAL
+	}
+	in.mu.Lock()
+	scratch := in.state == stateScratch
+	in.mu.Unlock()
+	if scratch {
+		f, err := h.osFile()
+		if err != nil {
+			return err
+		}
+		return syscall.Fallocate(int(f.Fd()), mode, off, size)
+	}
+	if mode&keepSize != 0 {
+		return nil
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	w, err := in.startCopy(h.opener, rewrite)
+	if err != nil {
+		return err
+	}
+	if off+size <= w.size {
+		return nil
+	}
+	if err := w.Truncate(off + size); err != nil {
+		return err
+	}
+	in.changed(w)
+	h.cut = true
+	return nil
+}
+
+// osFile is the open file of this device behind a scratch handle.
+func (h *Handle) osFile() (*os.File, error) {
+	h.osMu.Lock()
+	defer h.osMu.Unlock()
+	if h.os != nil {
+		return h.os, nil
+	}
+	// The file became scratch while it was open.
+	h.in.mu.Lock()
+	path := h.in.osPath()
+	h.in.mu.Unlock()
+	f, err := os.OpenFile(path, int(h.flags&(syscall.O_ACCMODE|syscall.O_APPEND)), 0)
+	if err != nil {
+		return nil, err
+	}
+	h.os = f
+	return f, nil
+}

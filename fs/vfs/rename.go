@@ -1,0 +1,403 @@
+package vfs
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// Rename moves a name, in one space, over whatever has the new name.
+//
+// What is renamed decides what it means. A fresh or scratch file over a
+// document is the document's next version. A document to a scratch name is a
+// backup, and held, because its next version comes under the old name. A
+// document to a shared name is held too, in case that was a backup as well.
+func (f *FS) Rename(c Caller, parent Ino, name string, parent2 Ino, name2 string, flags uint32) error {
+	from, err := f.parentFor(parent, name)
+	if err != nil {
+		return err
+	}
+	to, err := f.parentFor(parent2, name2)
+	if err != nil {
+		return err
+	}
+	if from.vol != to.vol {
+		return syscall.EXDEV
+	}
+	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
+		return syscall.EINVAL
+	}
+	r := &renaming{v: from.vol, who: f.procs.of(c.PID), from: from, to: to, name: name, name2: name2}
+	r.v.mu.Lock()
+	defer r.v.mu.Unlock()
+	if r.src, err = r.v.child(from, name); err != nil {
+		return err
+	}
+	r.dst, err = r.v.child(to, name2)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	switch {
+	case to.state == stateOrphan:
+		return syscall.ENOENT
+	case flags&RenameExchange != 0 && r.dst == nil:
+		return syscall.ENOENT
+	case flags&RenameNoReplace != 0 && r.dst != nil:
+		return syscall.EEXIST
+	case r.src == r.dst:
+		return nil
+	case flags&RenameExchange != 0:
+		return r.exchange()
+	}
+	return r.run()
+}
+
+// A renaming is one call of Rename. Its volume's mu is held.
+type renaming struct {
+	v           *volume
+	who         proc
+	from, to    *inode
+	name, name2 string
+	src, dst    *inode // dst may be nil
+}
+
+func (r *renaming) run() error {
+	folders := r.src.kind == space.Dir
+	if r.dst != nil {
+		if !folders && r.dst.kind == space.Dir {
+			return syscall.EISDIR
+		}
+		if folders && r.dst.kind != space.Dir {
+			return syscall.ENOTDIR
+		}
+	}
+	local := r.to.state == stateScratch || scratchName(r.name2, folders)
+	switch {
+	case r.src.state == stateScratch && local:
+		return r.scratchToScratch()
+	case r.src.state == stateScratch:
+		return r.scratchToShared()
+	case local:
+		return r.toScratch()
+	case folders:
+		return r.folder()
+	case r.src.kind == space.Symlink:
+		return r.symlink()
+	case r.src.state == stateFresh:
+		return r.fresh()
+	}
+	return r.document()
+}
+
+// makeWay removes what has the new name, when it is not to be edited, and
+// publishes what left that name: it is free in the space afterwards.
+func (r *renaming) makeWay() error {
+	if r.dst != nil {
+		switch {
+		case r.dst.state == stateFresh:
+			if err := r.v.dropFresh(r.dst); err != nil {
+				return err
+			}
+		case r.dst.kind == space.Symlink:
+			if err := r.v.tree.remove(r.dst.node); err != nil {
+				return err
+			}
+			r.v.orphan(r.dst)
+		default:
+			if h := r.v.holds[r.dst.node]; h != nil {
+				if err := r.v.settle(h); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return r.v.settleName(r.to.node, r.name2)
+}
+
+// document renames a document to a shared name.
+func (r *renaming) document() error {
+	v, in := r.v, r.src
+	if h := v.holds[in.node]; h != nil { // renamed once more
+		if err := v.settle(h); err != nil {
+			return err
+		}
+	}
+	if err := r.makeWay(); err != nil {
+		return err
+	}
+	if r.dst != nil && r.dst.state == stateShared {
+		r.dst.mu.Lock()
+		r.dst.pinLocked()
+		r.dst.mu.Unlock()
+		if err := v.tree.move(in.node, r.to.node, r.name2, true); err != nil {
+			return err
+		}
+		v.orphan(r.dst)
+		v.touch(r.from.node)
+		v.touch(r.to.node)
+		return nil
+	}
+	rec := heldRecord{Kind: heldMove, Parent: r.to.node, Name: r.name2}
+	if err := v.holdNode(moved, in, r.from.node, r.name, rec); err != nil {
+		return err
+	}
+	v.place(in, r.to.node, r.name2)
+	return nil
+}
+
+// fresh renames a file that the space does not have to a shared name.
+func (r *renaming) fresh() error {
+	v, in := r.v, r.src
+	if r.dst != nil && r.dst.state == stateShared && r.dst.kind == space.File {
+		return r.replace()
+	}
+	in.mu.Lock()
+	err := v.giveBack(in)
+	in.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if r.dst != nil {
+		if r.dst.state == stateFresh {
+			err = v.dropFresh(r.dst)
+		} else {
+			err = r.makeWay()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	v.unplace(in)
+	v.place(in, r.to.node, r.name2)
+	if h := v.freeHold(r.to.node, r.name2); h != nil {
+		if err := v.take(in, h); err != nil {
+			return err
+		}
+		if in.writable() {
+			return nil
+		}
+		if err := v.commitFresh(in, true); err != nil {
+			return err
+		}
+		if in.state == stateShared {
+			in.wc.close()
+			in.wc = nil
+		}
+		return nil
+	}
+	return v.log.append(heldRecord{
+		Kind: heldPlace, Key: in.key, Parent: in.parent, Name: in.name, Exec: in.exec, Mtime: in.wc.mtime.UnixNano(),
+	})
+}
+
+// replace makes a fresh file the next version of the document that has the new
+// name. If the space does not take it, everything is as before.
+func (r *renaming) replace() error {
+	v, in, doc := r.v, r.src, r.dst
+	if h := v.holds[doc.node]; h != nil {
+		if err := v.settle(h); err != nil {
+			return err
+		}
+	}
+	doc.mu.Lock()
+	err := doc.commitLocked() // what somebody is writing to it is the version before
+	doc.pinLocked()
+	var base *version
+	if c, lerr := doc.loadLocked(); lerr == nil && err == nil {
+		base = c.version()
+		if c.snap != nil {
+			c.snap.Close()
+		}
+	}
+	doc.mu.Unlock()
+	if err != nil {
+		return err
+	}
+
+	in.mu.Lock()
+	err = v.giveBack(in)
+	w := in.wc
+	text, isText := w.text()
+	for _, p := range []proc{r.who, w.who} {
+		if known := v.fs.bases.nearest(doc.ino, p, text, !isText); known != nil {
+			base, w.who = known, p
+			break
+		}
+	}
+	old, node, logged := in.node, doc.node, in.logged
+	if err == nil {
+		in.node, w.base, w.exact, w.dirty = node, base, true, true
+		in.state = stateShared
+		v.fs.bases.move(doc.ino, in.ino)
+		err = in.commitLocked()
+		if err != nil {
+			in.state, in.node = stateFresh, old
+			v.fs.bases.move(in.ino, doc.ino)
+			in.logged = logged
+		}
+	}
+	if err != nil {
+		in.mu.Unlock()
+		return err
+	}
+	v.unplace(in)
+	in.due = time.Time{}
+	if !in.writable() {
+		in.wc.close()
+		in.wc = nil
+	}
+	v.keepExec(in)
+	in.mu.Unlock()
+
+	v.orphan(doc)
+	v.byNode[node] = in
+	v.touch(r.to.node)
+	if logged {
+		return v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+	}
+	return nil
+}
+
+// symlink renames a shared symbolic link.
+func (r *renaming) symlink() error {
+	v := r.v
+	info, err := v.tree.stat(r.src.node)
+	if err != nil {
+		return err
+	}
+	if !travels(info.Target, v.depth(r.to.node)) {
+		return syscall.EPERM
+	}
+	replace := r.dst != nil && r.dst.state == stateShared
+	if err := r.makeWay(); err != nil {
+		return err
+	}
+	replace = replace && r.dst.kind == space.File
+	if err := v.tree.move(r.src.node, r.to.node, r.name2, replace); err != nil {
+		return err
+	}
+	if replace {
+		v.orphan(r.dst)
+	}
+	v.touch(r.from.node)
+	v.touch(r.to.node)
+	return nil
+}
+
+// folder renames a shared folder, over an empty one if there is one.
+func (r *renaming) folder() error {
+	v := r.v
+	for in := r.to.node; in != space.Root; { // into itself?
+		if in == r.src.node {
+			return syscall.EINVAL
+		}
+		info, err := v.tree.stat(in)
+		if err != nil {
+			return err
+		}
+		in = info.Parent
+	}
+	if r.dst != nil {
+		if r.dst.state == stateScratch {
+			return syscall.EXDEV
+		}
+		if err := v.clear(r.dst); err != nil {
+			return err
+		}
+	} else if err := v.settleName(r.to.node, r.name2); err != nil {
+		return err
+	}
+	if err := v.tree.move(r.src.node, r.to.node, r.name2, r.dst != nil); err != nil {
+		return err
+	}
+	if r.dst != nil {
+		v.orphan(r.dst)
+	}
+	v.touch(r.from.node)
+	v.touch(r.to.node)
+	return nil
+}
+
+// exchange swaps two names. If one file is not published, the other keeps its
+// identity and gets its content, as in a save; two documents swap places.
+func (r *renaming) exchange() error {
+	v := r.v
+	a, b := r.src, r.dst
+	for _, h := range []*hold{v.holds[a.node], v.holds[b.node]} {
+		if h != nil && (h.in == a || h.in == b) {
+			if err := v.settle(h); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case a.state == stateShared && b.state == stateShared:
+		if err := v.tree.exchange(a.node, b.node); err != nil {
+			return err
+		}
+		v.touch(r.from.node)
+		v.touch(r.to.node)
+		return nil
+	case a.kind != space.File || b.kind != space.File, a.state == stateScratch || b.state == stateScratch:
+		return syscall.EINVAL
+	case a.state == stateFresh && b.state == stateFresh:
+		a.mu.Lock()
+		b.mu.Lock()
+		defer a.mu.Unlock()
+		defer b.mu.Unlock()
+		v.unplace(a)
+		v.unplace(b)
+		v.place(a, r.to.node, r.name2)
+		v.place(b, r.from.node, r.name)
+		a.logged, b.logged = true, true
+		return v.log.append(a.record(), b.record())
+	case a.state == stateShared: // the fresh one is always the source
+		r.from, r.to, r.name, r.name2, r.src, r.dst = r.to, r.from, r.name2, r.name, b, a
+	}
+	return r.exchangeFresh(r.src, r.dst)
+}
+
+// exchangeFresh swaps fresh with the document doc, whose old content stays under
+// the name of the fresh file.
+func (r *renaming) exchangeFresh(fresh, doc *inode) error {
+	v := r.v
+	doc.mu.Lock()
+	err := doc.commitLocked()
+	var c *content
+	if err == nil {
+		c, err = doc.loadLocked()
+	}
+	left := &workingCopy{dir: v.workDir()}
+	if err == nil {
+		err = left.fill(contentReader(c))
+		left.mtime = c.mtime
+	}
+	node := doc.node
+	exec := false
+	if info, serr := v.tree.stat(node); serr == nil {
+		exec = info.Exec
+	}
+	doc.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := r.replace(); err != nil {
+		left.close()
+		return err
+	}
+	doc.mu.Lock()
+	defer doc.mu.Unlock()
+	doc.state, doc.wc, doc.exec, doc.pinned, doc.key = stateFresh, left, exec, nil, v.log.key()
+	v.place(doc, r.from.node, r.name)
+	if err := v.log.append(doc.record()); err != nil {
+		return err
+	}
+	doc.logged = true
+	v.enqueueFresh(doc)
+	return nil
+}

@@ -1,0 +1,393 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// scratchPath is where a name in a folder is on this device's disk. The folder
+// for it is made when it is first needed; v.mu is held.
+func (v *volume) scratchPath(dir *inode, name string) (string, error) {
+	if dir.state == stateScratch {
+		return filepath.Join(dir.osPath(), name), nil
+	}
+	d := v.folderDir(dir.node)
+	if err := os.MkdirAll(d, 0o700); err != nil {
+		return "", err
+	}
+	return filepath.Join(d, name), nil
+}
+
+// osPath is where a scratch file is; v.mu or in.mu is held.
+func (in *inode) osPath() string {
+	if in.up.state == stateScratch {
+		return filepath.Join(in.up.osPath(), in.name)
+	}
+	return filepath.Join(in.vol.folderDir(in.up.node), in.name)
+}
+
+// scratchChild finds a scratch file by name; v.mu is held.
+func (v *volume) scratchChild(dir *inode, name string) (*inode, error) {
+	path := filepath.Join(v.folderDir(dir.node), name)
+	if dir.state == stateScratch {
+		path = filepath.Join(dir.osPath(), name)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return nil, err
+	}
+	return v.scratchInode(dir, name, &st), nil
+}
+
+func (v *volume) scratchInode(dir *inode, name string, st *syscall.Stat_t) *inode {
+	kind := space.File
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFDIR:
+		kind = space.Dir
+	case syscall.S_IFLNK:
+		kind = space.Symlink
+	}
+	in := v.byOS[st.Ino]
+	if in != nil && in.kind == kind && in.state == stateScratch {
+		if in.up != dir || in.name != name {
+			in.mu.Lock()
+			in.up, in.name = dir, name
+			in.mu.Unlock()
+		}
+		return in
+	}
+	in = &inode{fs: v.fs, vol: v, kind: kind, state: stateScratch, up: dir, name: name, osIno: st.Ino}
+	v.fs.enter(in, scratchIno|Ino(st.Ino&uint64(scratchIno-1)))
+	v.byOS[st.Ino] = in
+	return in
+}
+
+// unscratched forgets that an inode is on the disk; v.mu is held. Its open
+// handles go on with the file they have.
+func (v *volume) unscratched(in *inode) {
+	if v.byOS[in.osIno] == in {
+		delete(v.byOS, in.osIno)
+	}
+	in.mu.Lock()
+	unused := len(in.handles) == 0
+	in.mu.Unlock()
+	if unused {
+		v.fs.drop(in)
+	}
+}
+
+func (v *volume) scratchCreate(who proc, dir *inode, name string, flags, mode uint32) (*inode, *Handle, error) {
+	path, err := v.scratchPath(dir, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	const pass = syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC | syscall.O_EXCL
+	file, err := os.OpenFile(path, int(flags&pass)|os.O_CREATE, os.FileMode(mode&0o777|0o600))
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := v.scratchChild(dir, name)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h := in.openLocked(who, flags)
+	h.os = file
+	return in, h, nil
+}
+
+func (v *volume) scratchList(path string) ([]DirEntry, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]DirEntry, 0, len(entries))
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone meanwhile
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		d := DirEntry{Name: e.Name(), Mode: st.Mode & syscall.S_IFMT, Ino: scratchIno | Ino(st.Ino&uint64(scratchIno-1))}
+		if in := v.byOS[st.Ino]; in != nil {
+			d.Ino = in.ino
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// scratchAttr asks the disk; in.mu is held.
+func (in *inode) scratchAttr(h *Handle) (Attr, error) {
+	var st syscall.Stat_t
+	err := syscall.Lstat(in.osPath(), &st)
+	if err != nil || st.Ino != in.osIno { // the name is gone: ask an open file
+		err = syscall.ENOENT
+		if h == nil || h.os == nil {
+			for other := range in.handles {
+				if other.os != nil {
+					h = other
+				}
+			}
+		}
+		if h != nil && h.os != nil {
+			err = syscall.Fstat(int(h.os.Fd()), &st)
+		}
+	}
+	if err != nil {
+		return Attr{}, err
+	}
+	return in.restrict(Attr{
+		Ino: in.ino, Mode: st.Mode, Size: uint64(st.Size), Nlink: uint32(st.Nlink),
+		UID: in.fs.cfg.UID, GID: in.fs.cfg.GID,
+		Mtime: time.Unix(st.Mtim.Unix()), Ctime: time.Unix(st.Ctim.Unix()), Atime: time.Unix(st.Atim.Unix()),
+	}), nil
+}
+
+// contentReader reads one version from the start to the end.
+func contentReader(c *content) io.Reader { return io.NewSectionReader(c, 0, c.size()) }
+
+// copyOut writes what a file holds now to a file of this device; in.mu is held.
+func (v *volume) copyOut(in *inode, path string) error {
+	var r io.Reader
+	exec, mtime := in.exec, in.mtime
+	if in.wc != nil && (in.state != stateShared || in.wc.dirty) {
+		r, mtime = io.NewSectionReader(in.wc, 0, in.wc.size), in.wc.mtime
+	} else {
+		c, err := in.loadLocked()
+		if err != nil {
+			return err
+		}
+		if c.snap != nil {
+			defer c.snap.Close()
+		}
+		r, mtime = contentReader(c), c.mtime
+	}
+	if in.state == stateShared {
+		if info, err := v.tree.stat(in.node); err == nil {
+			exec = info.Exec
+		}
+	}
+	mode := os.FileMode(0o644)
+	if exec {
+		mode = 0o755
+	}
+	tmp, err := os.CreateTemp(v.workDir(), "out-")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(tmp, r)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
+	if err == nil {
+		err = os.Chtimes(tmp.Name(), mtime, mtime)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// scratchToScratch renames on the disk.
+func (r *renaming) scratchToScratch() error {
+	if r.dst != nil && r.dst.state != stateScratch {
+		return syscall.EXDEV
+	}
+	path, err := r.v.scratchPath(r.to, r.name2)
+	if err != nil {
+		return err
+	}
+	old, err := r.v.scratchPath(r.from, r.name)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(old, path); err != nil {
+		return err
+	}
+	if r.dst != nil {
+		r.v.unscratched(r.dst)
+	}
+	r.src.mu.Lock()
+	r.src.up, r.src.name = r.to, r.name2
+	r.src.mu.Unlock()
+	return nil
+}
+
+// toScratch renames a shared or fresh file to a name of this device.
+func (r *renaming) toScratch() error {
+	v, in := r.v, r.src
+	switch {
+	case in.kind == space.Dir:
+		return syscall.EXDEV // mv copies then
+	case r.dst != nil && r.dst.state != stateScratch:
+		return syscall.EXDEV
+	}
+	path, err := v.scratchPath(r.to, r.name2)
+	if err != nil {
+		return err
+	}
+	if in.kind == space.Symlink {
+		return r.linkToScratch(path)
+	}
+	if h := v.holds[in.node]; in.state == stateShared && h != nil {
+		if err := v.settle(h); err != nil {
+			return err
+		}
+	}
+	in.mu.Lock()
+	if in.state == stateShared {
+		err = in.commitLocked()
+	}
+	if err == nil {
+		err = v.copyOut(in, path)
+	}
+	in.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if r.dst != nil {
+		v.unscratched(r.dst)
+	}
+	if in.state == stateShared {
+		if err := v.holdNode(backedUp, in, r.from.node, r.name, heldRecord{Kind: heldRemove}); err != nil {
+			return err
+		}
+		delete(v.byNode, in.node)
+	} else {
+		in.mu.Lock()
+		err := v.giveBack(in)
+		if err == nil && in.logged {
+			err = v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+		}
+		in.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		v.unplace(in)
+	}
+	return r.becomeScratch(path)
+}
+
+// becomeScratch lets the kernel's inode go on as the file on the disk.
+func (r *renaming) becomeScratch(path string) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return err
+	}
+	in := r.src
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.wc != nil {
+		in.wc.close()
+	}
+	in.wc, in.due = nil, time.Time{}
+	in.state, in.up, in.name, in.osIno = stateScratch, r.to, r.name2, st.Ino
+	r.v.byOS[st.Ino] = in
+	return nil
+}
+
+// linkToScratch moves a shared symbolic link to a name of this device.
+func (r *renaming) linkToScratch(path string) error {
+	info, err := r.v.tree.stat(r.src.node)
+	if err != nil {
+		return err
+	}
+	if r.dst != nil {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		r.v.unscratched(r.dst)
+	}
+	if err := os.Symlink(info.Target, path); err != nil {
+		return err
+	}
+	if err := r.v.tree.remove(r.src.node); err != nil {
+		return err
+	}
+	delete(r.v.byNode, r.src.node)
+	r.v.touch(r.from.node)
+	return r.becomeScratch(path)
+}
+
+// scratchToShared renames a file of this device to a shared name: it becomes a
+// fresh file, and then what that means under the new name.
+func (r *renaming) scratchToShared() error {
+	v, in := r.v, r.src
+	if in.kind != space.File {
+		return syscall.EXDEV
+	}
+	path := in.osPath()
+	st, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	wc := &workingCopy{dir: v.workDir(), mtime: st.ModTime(), who: r.who}
+	if st.Size() > memoryLimit {
+		wc.file, err = adoptFile(path, v.workDir())
+		wc.size = st.Size()
+	} else {
+		var data []byte
+		data, err = os.ReadFile(path)
+		wc.data, wc.size = data, int64(len(data))
+	}
+	if err != nil {
+		return err
+	}
+	in.mu.Lock()
+	delete(v.byOS, in.osIno)
+	in.state, in.wc, in.exec, in.key, in.logged = stateFresh, wc, st.Mode()&0o111 != 0, v.log.key(), false
+	in.parent, in.name = r.to.node, r.name2
+	free := v.freeHold(r.to.node, r.name2) != nil
+	document := r.dst != nil && r.dst.state == stateShared && r.dst.kind == space.File
+	if !free && !document { // else the space gets it at once
+		if err = v.log.append(in.record()); err == nil {
+			in.logged = true
+		}
+	}
+	in.mu.Unlock()
+	if err == nil {
+		err = r.fresh()
+	}
+	if err != nil {
+		in.mu.Lock()
+		in.state, in.wc, in.up, in.name = stateScratch, nil, r.from, r.name
+		v.byOS[in.osIno] = in
+		in.mu.Unlock()
+		return err
+	}
+	os.Remove(path)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.state == stateFresh && !in.writable() {
+		v.enqueueFresh(in)
+	}
+	return nil
+}
+
+// adoptFile takes a large file of this device over as a working copy. The name
+// it had stays until the caller removes it.
+func adoptFile(path, dir string) (*os.File, error) {
+	tmp, err := os.CreateTemp(dir, "copy-")
+	if err != nil {
+		return nil, err
+	}
+	name := tmp.Name()
+	tmp.Close()
+	if err := os.Remove(name); err != nil {
+		return nil, err
+	}
+	if err := os.Link(path, name); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_RDWR, 0)
+}

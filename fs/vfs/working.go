@@ -1,0 +1,180 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	memoryLimit = 1 << 20   // a working copy above this lives in a file
+	textLimit   = 256 << 10 // a text above this is not merged by the character
+	inlineLimit = 64 << 10  // bytes that are not text and still travel in an entry
+)
+
+// A working copy is the content of a file between a write and its commit. Its
+// inode's mu guards it.
+type workingCopy struct {
+	dir  string   // where a large one goes
+	data []byte   // while small
+	file *os.File // while large; made in dir, unlinked by close
+	size int64
+
+	base  *version // what it was made from, or what was current when it began
+	exact bool     // it was made from base; false: the file is being written anew
+	who   proc     // whose save it is
+
+	dirty bool      // differs from what was committed
+	clean string    // version of the space that the last commit made; "" before one
+	mtime time.Time // of the last change
+}
+
+func (w *workingCopy) ReadAt(p []byte, off int64) (int, error) {
+	if w.file != nil {
+		return w.file.ReadAt(p, off)
+	}
+	if off >= int64(len(w.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, w.data[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
+	end := off + int64(len(p))
+	if w.file == nil && end > memoryLimit {
+		if err := w.spill(); err != nil {
+			return 0, err
+		}
+	}
+	if w.file != nil {
+		n, err := w.file.WriteAt(p, off)
+		w.size = max(w.size, off+int64(n))
+		return n, err
+	}
+	w.grow(end)
+	copy(w.data[off:], p)
+	return len(p), nil
+}
+
+// grow makes a small copy at least n bytes long, with zeros.
+func (w *workingCopy) grow(n int64) {
+	if n <= int64(len(w.data)) {
+		return
+	}
+	if n <= int64(cap(w.data)) {
+		old := len(w.data)
+		w.data = w.data[:n]
+		clear(w.data[old:])
+	} else {
+		bigger := make([]byte, n, max(n, min(2*int64(cap(w.data)), memoryLimit)))
+		copy(bigger, w.data)
+		w.data = bigger
+	}
+	w.size = n
+}
+
+func (w *workingCopy) Truncate(n int64) error {
+	if n < 0 {
+		return syscall.EINVAL
+	}
+	if w.file == nil && n > memoryLimit {
+		if err := w.spill(); err != nil {
+			return err
+		}
+	}
+	if w.file != nil {
+		if err := w.file.Truncate(n); err != nil {
+			return err
+		}
+	} else if n <= int64(len(w.data)) {
+		w.data = w.data[:n]
+	} else {
+		w.grow(n)
+	}
+	w.size = n
+	return nil
+}
+
+// fill replaces the content by what r holds.
+func (w *workingCopy) fill(r io.Reader) error {
+	if err := w.Truncate(0); err != nil {
+		return err
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, werr := w.WriteAt(buf[:n], w.size); werr != nil {
+				return werr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *workingCopy) spill() error {
+	f, err := os.CreateTemp(w.dir, "copy-")
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(w.data); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
+	w.file, w.data = f, nil
+	return nil
+}
+
+// text is the content if it is a text that merges.
+func (w *workingCopy) text() (string, bool) {
+	if w.file == nil {
+		if !isText(w.data) {
+			return "", false
+		}
+		return string(w.data), true
+	}
+	if w.size > textLimit { // a large one may have shrunk again
+		return "", false
+	}
+	data, err := io.ReadAll(io.NewSectionReader(w.file, 0, w.size))
+	if err != nil || !isText(data) {
+		return "", false
+	}
+	return string(data), true
+}
+
+func (w *workingCopy) close() {
+	if w.file != nil {
+		w.file.Close()
+		os.Remove(w.file.Name())
+		w.file = nil
+	}
+	w.data = nil
+}
+
+// isText reports whether data merges as text: UTF-8 without NUL, and not too
+// large for a document.
+func isText(data []byte) bool {
+	if len(data) > textLimit || !utf8.Valid(data) {
+		return false
+	}
+	for _, c := range data {
+		if c == 0 {
+			return false
+		}
+	}
+	return true
+}
