@@ -83,6 +83,14 @@ func (d *Device) Profile() Profile { return d.profile }
 // VerifyChain on another device. The caller must not change it.
 func (d *Device) Chain() []byte { return d.chain }
 
+// String names the device; its private key is never printed.
+func (d *Device) String() string {
+	return fmt.Sprintf("device %s of %s", d.profile.Device.Short(), d.profile.Identity.Short())
+}
+
+// GoString is String.
+func (d *Device) GoString() string { return d.String() }
+
 // Sign signs body for a context.
 func (d *Device) Sign(context string, body []byte) []byte {
 	sig, err := d.private.Sign(nil, body, &ed25519.Options{Context: context})

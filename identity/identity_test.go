@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -170,6 +171,15 @@ func TestNames(t *testing.T) {
 		}
 		if _, err := NewDevice(nil, bad); !errors.Is(err, ErrBadName) {
 			t.Errorf("NewDevice(%q) = %v", bad, err)
+		}
+	}
+}
+
+func TestPrivateKeyIsNeverPrinted(t *testing.T) {
+	d := device(t, 0, "Ada")
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(format, d); got != d.String() {
+			t.Errorf("%s prints %s", format, got)
 		}
 	}
 }

@@ -13,7 +13,9 @@
 //     grant it was made under and then itself; a shorter lineage is senior.
 //     Whoever you admit is junior to you. Grants are settled in one pass,
 //     seniors first: what an admin did without knowing that a senior had
-//     removed them is void, and so is everything that rests on it.
+//     removed them is void, and so is everything that rests on it. Between
+//     giving and taking a role without knowledge of each other, the senior
+//     author prevails, and leaving prevails over everything.
 //
 // # Concurrency
 //

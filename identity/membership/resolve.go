@@ -1,6 +1,8 @@
 package membership
 
 import (
+	"slices"
+
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 )
@@ -23,23 +25,22 @@ func (s *State) inForce(g *node, valid, set bitset) bool {
 	if g.under == nil || g.isLeaving() {
 		return true
 	}
-	under := g.under
-	if !valid.has(under.index) {
+	if !valid.has(g.under.index) {
 		return false
 	}
 	for _, r := range s.to[g.Identity] {
-		if !set.has(r.index) || r.Kind != credential.SetRole || r.Role >= credential.Admin || under.past.has(r.index) {
+		if !set.has(r.index) || !takesBack(r, g.under) {
 			continue
 		}
 		if r.isLeaving() {
 			if g.past.has(r.index) {
-				return false // they had left, and acted under a grant from before
+				return false // its author had left
 			}
-			continue
+			continue // what they did before, or at the same time, stands
 		}
-		// A senior lowered g's author. What the remover had not seen is void,
-		// whether it is concurrent or only claims to be.
-		if valid.has(r.index) && r.rank().compare(under.lineage) < 0 && !r.past.has(g.index) {
+		// A senior took back the right that g was made with. What they had
+		// not seen is void, whether it is concurrent or only claims to be.
+		if valid.has(r.index) && !r.past.has(g.index) {
 			return false
 		}
 	}
@@ -63,23 +64,25 @@ func (s *State) roleIn(v *view, who identity.ID) credential.Role {
 
 // lowered reports whether a grant in force in v takes back what g gave.
 func (s *State) lowered(g *node, v *view) bool {
-	who, role := g.to()
-	for _, r := range s.to[who] {
-		if r == g || !v.valid.has(r.index) || r.Kind != credential.SetRole || r.Role >= role || !canLower(r, g) {
-			continue
-		}
-		if r.past.has(g.index) {
-			return true
-		}
-		if !g.past.has(r.index) && !r.isLeaving() && r.rank().compare(g.rank()) <= 0 {
-			return true // concurrent, and not by a junior of whoever granted
-		}
-	}
-	return false
+	who, _ := g.to()
+	return slices.ContainsFunc(s.to[who], func(r *node) bool {
+		return v.valid.has(r.index) && takesBack(r, g)
+	})
 }
 
-// canLower reports whether r's author had the authority to take back g.
-func canLower(r, g *node) bool {
+// takesBack reports whether r, a grant to the same identity as g, takes back
+// what g gave, if r is in force.
+func takesBack(r, g *node) bool {
 	_, role := g.to()
-	return r.isLeaving() || role < credential.Admin || r.rank().compare(g.lineage) < 0
+	if r.Kind != credential.SetRole || r.Role >= role || g.past.has(r.index) {
+		return false // no less, or g was given in the knowledge of r
+	}
+	if r.isLeaving() {
+		return true
+	}
+	if role == credential.Admin && r.rank().compare(g.lineage) >= 0 {
+		return false // only seniors lower an admin
+	}
+	// If the two did not know of each other, the senior author prevails.
+	return r.past.has(g.index) || r.rank().compare(g.rank()) <= 0
 }
