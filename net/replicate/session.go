@@ -37,8 +37,13 @@ type (
 		creds  []known // in causal order
 		have   func() have
 	}
-	// logged answers readLog; no refs: there are no more.
-	logged struct{ refs []space.LogRef }
+	// logged answers readLog; no refs: there are no more. creds are the
+	// credentials as they were after the log was read, so that those by which
+	// the authors of the entries may write are among them.
+	logged struct {
+		refs  []space.LogRef
+		creds []known
+	}
 
 	gotProof       struct{ mac [32]byte }
 	gotHeads       struct{ ids []identity.ID }
@@ -147,19 +152,25 @@ func (s *session) proven(in input) ([]output, error) {
 
 // changed looks at our space anew.
 func (s *session) changed(in changed) []output {
-	var out []output
 	s.member = in.member
-	if s.accepted != nil && s.sent != len(in.creds) {
-		if raw := lacking(in.creds, s.knows, s.accepted); len(raw) > 0 {
-			out = append(out, sendCreds{raw})
-		}
-		s.sent = len(in.creds)
-	}
+	out := s.credentials(in.creds)
 	if s.member && !s.told {
 		s.told = true
 		out = append(out, sendHave{in.have()})
 	}
 	return append(out, s.pump()...)
+}
+
+// credentials sends those that the peer lacks.
+func (s *session) credentials(creds []known) (out []output) {
+	if s.accepted == nil || s.sent == len(creds) {
+		return nil
+	}
+	s.sent = len(creds)
+	if raw := lacking(creds, s.knows, s.accepted); len(raw) > 0 {
+		out = append(out, sendCreds{raw})
+	}
+	return out
 }
 
 // pump starts reading our log for the peer, or notes that it has grown.
@@ -189,6 +200,7 @@ func (s *session) logged(in logged) []output {
 		}
 		return nil
 	}
+	out := s.credentials(in.creds)
 	var refs []space.LogRef
 	for _, r := range in.refs {
 		s.cursor = r.Pos
@@ -197,8 +209,8 @@ func (s *session) logged(in logged) []output {
 			refs = append(refs, r)
 		}
 	}
-	if len(refs) == 0 {
-		return []output{readLog{s.cursor}}
+	if len(refs) > 0 {
+		out = append(out, sendEntries{refs})
 	}
-	return []output{sendEntries{refs}, readLog{s.cursor}}
+	return append(out, readLog{s.cursor})
 }

@@ -46,6 +46,7 @@ type simEnd struct {
 }
 
 type sim struct {
+
 	t     *testing.T
 	rnd   *rand.Rand
 	peers []*simPeer
@@ -135,6 +136,9 @@ func (s *sim) commit(p *simPeer, e simEntry) {
 	if e.ref.Seq <= p.at[e.ref.Feed] {
 		return
 	}
+	if author := int(binary.BigEndian.Uint64(e.ref.Feed[1:])); !p.members[author] {
+		s.t.Fatalf("peer %d got %s before the credentials of its author", p.n, nameOf(e.ref))
+	}
 	for f, n := range e.deps {
 		if p.at[f] < n {
 			s.t.Fatalf("peer %d got %s before %x/%d", p.n, nameOf(e.ref), f[:9], n)
@@ -198,7 +202,7 @@ func (e *simEnd) act() bool {
 			e.do(o)
 		})
 	}
-	if e.dirty {
+	if e.dirty && (len(choices) == 0 || e.sim.rnd.IntN(8) == 0) { // notices may come late
 		choices = append(choices, e.look)
 	}
 	if len(choices) == 0 {
@@ -247,7 +251,7 @@ func (e *simEnd) do(o output) {
 		for _, l := range p.log[o.after:min(int(o.after)+3, len(p.log))] {
 			refs = append(refs, l.ref)
 		}
-		e.feed(logged{refs})
+		e.feed(logged{refs, p.creds})
 	case sendEntries:
 		if !p.members[to.self.n] {
 			e.sim.t.Fatalf("peer %d sent entries to %d, which is no member", p.n, to.self.n)
@@ -325,12 +329,12 @@ func (s *sim) run(steps int) {
 	joined := 1
 	for range steps {
 		switch r := s.rnd.IntN(100); {
-		case r < 3 && joined < len(s.peers):
+		case r < 3 && joined < len(s.peers) && s.rnd.IntN(8) == 0: // while the others are busy
 			s.invite(s.peers[s.rnd.IntN(joined)], joined)
 			joined++
 		case r < 13:
 			s.writeEntry(s.peers[s.rnd.IntN(joined)])
-		case r < 17: // duplicates of links are welcome
+		case r < 17 && len(s.ends) < 4*len(s.peers): // duplicates of links are welcome
 			a, b := s.rnd.IntN(len(s.peers)), s.rnd.IntN(len(s.peers))
 			if a != b {
 				s.connect(s.peers[a], s.peers[b])
@@ -338,13 +342,13 @@ func (s *sim) run(steps int) {
 		case r < 19 && len(s.ends) > 0:
 			s.ends[s.rnd.IntN(len(s.ends))].cut()
 			s.forget()
-		case r < 20: // partition: everything is cut
+		case r < 20 && s.rnd.IntN(5) == 0: // partition: everything is cut
 			for _, e := range s.ends {
 				e.cut()
 			}
 			s.forget()
 		default:
-			if len(s.ends) > 0 {
+			for range min(len(s.ends), 12) {
 				s.ends[s.rnd.IntN(len(s.ends))].act()
 			}
 		}
@@ -356,7 +360,7 @@ func (s *sim) run(steps int) {
 
 func TestClusterConverges(t *testing.T) {
 	for seed := range uint64(150) {
-		s := newSim(t, seed, 2+int(seed%5))
+		s := newSim(t, seed, 2+int(seed%7))
 		s.run(3000)
 		s.forget()
 		for i := range s.peers { // heal to a line: everything must be forwarded

@@ -186,7 +186,7 @@ func (l *link) write(o output) error {
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
-		_, err = l.step(logged{refs})
+		_, err = l.step(logged{refs, l.r.credentials()})
 		return err
 	case sendEntries:
 		return l.sendEntries(o.refs)
