@@ -419,6 +419,32 @@ func TestSeniority(t *testing.T) {
 			t.Errorf("acting after leaving: %v", err)
 		}
 	})
+	t.Run("who left and came back acts under the new grant only", func(t *testing.T) {
+		s := start()
+		before := s.as(cid).setRole(dan, credential.Reader) // not given to s: only its Proof is of use
+		c := s.as(cid)
+		c.setRole(cid, credential.None)
+		s.learn(c)
+		s.admit(cid, credential.Admin)
+		old, err := credential.Make(cid, credential.Op{
+			Space: s.Space(), Kind: credential.SetRole, Deps: s.Heads(), Proof: before.Proof, Subject: dan.Identity(), Role: credential.None,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Add(old); !errors.Is(err, ErrInvalid) {
+			t.Errorf("under the old grant: %v", err)
+		}
+		s.as(cid).setRole(dan, credential.None)
+	})
+	t.Run("leaving prevails over a promotion at the same time", func(t *testing.T) {
+		s := start()
+		d := s.as(dan)
+		d.setRole(dan, credential.None)
+		s.setRole(dan, credential.Admin)
+		s.learn(d)
+		s.want(dan, credential.None)
+	})
 }
 
 func TestLineageIsBounded(t *testing.T) {
