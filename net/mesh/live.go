@@ -151,6 +151,7 @@ func (l *live) beat(ctx context.Context, frames *wire.Conn) {
 
 // listen answers the peer's signs of life and times the answers to ours.
 func (l *live) listen(frames *wire.Conn, rtt func(time.Duration)) {
+	shortest := time.Hour
 	for {
 		f, err := frames.ReadFrame()
 		if err != nil {
@@ -169,6 +170,10 @@ func (l *live) listen(frames *wire.Conn, rtt func(time.Duration)) {
 			sent := time.Duration(binary.BigEndian.Uint64(f.Body))
 			if now := time.Since(l.since); sent > 0 && sent <= now {
 				rtt(now - sent)
+				if now-sent < shortest {
+					shortest = now - sent
+					l.conn.Tune(shortest)
+				}
 			}
 		}
 	}

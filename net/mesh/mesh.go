@@ -55,6 +55,7 @@ type Mesh struct {
 
 	mu     sync.Mutex // guards the fields below
 	online bool
+	cuts   int // times that this device went offline
 	swarms map[[32]byte]*swarm
 }
 
@@ -107,10 +108,13 @@ func (m *Mesh) present(ctx context.Context) {
 	defer cancel()
 	// Run returns nothing but the end of ctx.
 	wg.Go(func() { _ = m.client.Run(ctx) })
+	m.mu.Lock()
+	cuts := m.cuts
+	m.mu.Unlock()
 	started := map[*swarm]bool{}
 	for ctx.Err() == nil {
 		m.mu.Lock()
-		online := m.online
+		online := m.online && m.cuts == cuts
 		for _, s := range m.swarms {
 			if online && !started[s] {
 				started[s] = true
@@ -166,6 +170,9 @@ func (m *Mesh) Signals() []string { return m.client.Connected() }
 // It does not wait for that.
 func (m *Mesh) SetOnline(online bool) {
 	m.mu.Lock()
+	if m.online && !online {
+		m.cuts++
+	}
 	m.online = online
 	m.mu.Unlock()
 	signal(m.changed)
@@ -208,11 +215,13 @@ func (m *Mesh) Links() []LinkInfo {
 
 // A Handler speaks a protocol on links.
 type Handler interface {
-	// Link is called once for each link and owns it until it returns. ctx ends
-	// when the link is lost or replaced or the topic is left; blocked reads and
-	// writes then end too. After a return what was written is still delivered,
-	// then the link is closed, and dialled again: after a growing delay, or
-	// much later if the error is ErrRefused.
+	// Link is called once for each link and owns it until it returns; there is
+	// one at a time for each peer and topic. When the link is lost or the peer
+	// ends it, reads give what has arrived and then an error, and ctx ends a
+	// second later; when it is replaced or the topic is left, both at once.
+	// After a return what was written is still delivered, then the link is
+	// closed, and dialled again: after a growing delay, or much later if the
+	// error is ErrRefused.
 	Link(ctx context.Context, l *Link) error
 }
 

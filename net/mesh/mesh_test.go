@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -345,20 +343,7 @@ func TestStoppedProcess(t *testing.T) {
 	}, b.url())
 	m := newMeeting()
 	a.Join([32]byte{1}, m)
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), "ECHOFS_TEST_PEER="+b.url())
-	child.Stderr = os.Stderr
-	stdin, err := child.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		stdin.Close()
-		child.Wait()
-	}()
+	child := child(t, b.url())
 	await(t, "the first link", m.began)
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -371,6 +356,25 @@ func TestStoppedProcess(t *testing.T) {
 	go l.Sync.Write([]byte("echo"))
 	if _, err := io.ReadFull(l.Sync, make([]byte, 4)); err != nil {
 		t.Error(err)
+	}
+}
+
+// A device whose process was killed, without a word to anybody, gets its link
+// as soon as it is back, and does not wait for the silence to be noticed.
+func TestKilledProcess(t *testing.T) {
+	b := newBoard(t)
+	a := start(t, device(t, "parent"), func(c *Config) { c.Silence = time.Hour }, b.url())
+	m := newMeeting()
+	a.Join([32]byte{1}, m)
+	for range 3 {
+		c := child(t, b.url())
+		await(t, "a link", m.began)
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(m.ended) != 2 {
+		t.Errorf("%d links ended, want 2: there is one at a time", len(m.ended))
 	}
 }
 

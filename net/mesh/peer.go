@@ -3,9 +3,7 @@ package mesh
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	mrand "math/rand/v2"
 	"sync"
 	"time"
@@ -17,9 +15,6 @@ import (
 )
 
 const (
-	attemptLimit = 15 * time.Second // from the offer to an authenticated link
-	answerLimit  = 8 * time.Second  // of those, until the answer
-
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = 10 * time.Second
 	firstRefused = 5 * time.Second
@@ -59,16 +54,6 @@ type news struct {
 	wanted bool   // the peer asks to be called
 	fresh  bool   // the peer's program is another one than before
 	urged  bool   // by Retry
-}
-
-type offer struct {
-	from route
-	call call
-}
-
-type answer struct {
-	id  [16]byte
-	sdp chan []byte // capacity 1
 }
 
 func newPeer(s *swarm, device identity.PublicKey) *peer {
@@ -349,64 +334,4 @@ func (k *keeper) lose(l *live) {
 func (k *keeper) later(most time.Duration) {
 	k.at = time.Now().Add(k.delay/2 + mrand.N(k.delay))
 	k.delay = min(2*k.delay, most)
-}
-
-// askForCall tells the peer that its link is not alive here: it may not have
-// noticed.
-func (k *keeper) askForCall() {
-	k.mu.Lock()
-	routes := append([]route(nil), k.routes...)
-	k.mu.Unlock()
-	if len(routes) > 0 {
-		// If the message is lost the peer's heartbeat finds out.
-		_ = k.session.Send(routes[len(routes)-1].Route, call{Kind: callMe}.encode())
-	}
-}
-
-// dial returns an attempt to call the peer.
-func (k *keeper) dial(to route) func(context.Context) (*live, error) {
-	return func(ctx context.Context) (*live, error) {
-		conn, sdp, err := k.swarm.mesh.rtc.Offer(ctx)
-		if err != nil {
-			return nil, err
-		}
-		a := &answer{sdp: make(chan []byte, 1)}
-		rand.Read(a.id[:])
-		k.mu.Lock()
-		k.answer = a
-		k.mu.Unlock()
-		err = k.session.Send(to.Route, call{Kind: callOffer, ID: a.id, SDP: sdp}.encode())
-		if err == nil {
-			err = a.wait(ctx, conn.Accept)
-		}
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return k.swarm.secure(ctx, conn, k.device, to, true)
-	}
-}
-
-func (a *answer) wait(ctx context.Context, accept func([]byte) error) error {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	select {
-	case sdp := <-a.sdp:
-		return accept(sdp)
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the peer's answer: %w", ctx.Err())
-	}
-}
-
-// accept returns an attempt to answer the peer's call.
-func (k *keeper) accept(o *offer) func(context.Context) (*live, error) {
-	return func(ctx context.Context) (*live, error) {
-		conn, sdp, err := k.swarm.mesh.rtc.Answer(ctx, o.call.SDP)
-		if err != nil {
-			return nil, err
-		}
-		if err := k.session.Send(o.from.Route, call{Kind: callAnswer, ID: o.call.ID, SDP: sdp}.encode()); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return k.swarm.secure(ctx, conn, k.device, o.from, false)
-	}
 }

@@ -2,12 +2,9 @@ package mesh
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/echofs/echofs/identity"
-	"github.com/echofs/echofs/identity/codec"
 	"github.com/echofs/echofs/net/signaling"
 )
 
@@ -139,39 +136,4 @@ func (s *swarm) links() (all []LinkInfo) {
 		all = append(all, p.state())
 	}
 	return all
-}
-
-// Kinds of calls.
-const (
-	callOffer  = 1
-	callAnswer = 2
-	callMe     = 3 // the one who does not dial asks for a connection
-)
-
-// A call is a signaling message of the mesh.
-type call struct {
-	Kind uint64   `cbor:"1,keyasint"`
-	ID   [16]byte `cbor:"2,keyasint,omitzero"` // of the attempt
-	SDP  []byte   `cbor:"3,keyasint,omitempty"`
-}
-
-var errCall = errors.New("not a call")
-
-func (c call) encode() []byte {
-	data, err := codec.Marshal(c)
-	if err != nil {
-		panic(fmt.Sprintf("encoding a call: %v", err)) // a struct of plain fields
-	}
-	return data
-}
-
-func decodeCall(data []byte) (call, error) {
-	var c call
-	if err := codec.Unmarshal(data, &c); err != nil {
-		return call{}, fmt.Errorf("%w: %w", errCall, err)
-	}
-	if c.Kind < callOffer || c.Kind > callMe {
-		return call{}, fmt.Errorf("%w: kind %d", errCall, c.Kind)
-	}
-	return c, nil
 }

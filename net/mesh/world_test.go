@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -157,9 +158,40 @@ func await[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
-// runAsPeer is the other process of TestStoppedProcess.
+// child starts a process with a mesh in it, always the same device.
+func child(t *testing.T, url string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), "ECHOFS_TEST_PEER="+url)
+	c.Stderr = os.Stderr
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = c.Wait() // the test may have killed it
+	})
+	return c
+}
+
+// ones is where the child's keys come from.
+type ones struct{ n byte }
+
+func (o *ones) Read(p []byte) (int, error) {
+	for i := range p {
+		o.n++
+		p[i] = o.n
+	}
+	return len(p), nil
+}
+
+// runAsPeer is what the child does.
 func runAsPeer(url string) {
-	d, err := identity.NewDevice(nil, "child")
+	d, err := identity.NewDevice(&ones{}, "child")
 	if err != nil {
 		panic(err)
 	}

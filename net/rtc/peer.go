@@ -103,6 +103,16 @@ func (p *Peer) hear() { p.heard.Store(int64(time.Since(p.start))) }
 // when the connection was begun.
 func (p *Peer) Heard() time.Time { return p.start.Add(time.Duration(p.heard.Load())) }
 
+// Tune tells the streams the shortest round trip seen on the path, so that they
+// queue as little as keeps it full.
+func (p *Peer) Tune(rtt time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.streams {
+		s.tune(rtt)
+	}
+}
+
 // Accept completes a connection that Offer began.
 func (p *Peer) Accept(answer []byte) error {
 	return setRemote(p.pc, webrtc.SDPTypeAnswer, answer)

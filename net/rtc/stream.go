@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +22,9 @@ const (
 	maxData    = 16<<10 + 256 // one TLS record in one message
 	maxMessage = 64 << 10     // the most a channel can carry
 	window     = 2 << 20      // bytes sent and not read; 3 windows < receiveBuffer
-	highMark   = 1 << 20      // bytes pion holds when Write starts to wait …
-	lowMark    = 512 << 10    // … until it holds this many
+	leastMark  = 256 << 10    // bytes pion holds when Write starts to wait, until it holds half
+	mostMark   = 1 << 20      // the same on a long path
+	markRate   = 48 << 20     // bytes a second that a path is given room for
 	chunkSize  = 32 << 10
 )
 
@@ -43,6 +45,7 @@ type stream struct {
 
 	readable chan struct{} // capacity 1: a token means queue or err changed
 	writable chan struct{} // capacity 1: a token means credit, buffer or err changed
+	mark     atomic.Uint64 // between leastMark and mostMark
 	readBy   *deadline
 	writeBy  *deadline
 
@@ -62,9 +65,20 @@ func newStream(name string, ch channel, heard func()) *stream {
 		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),
 		readBy: newDeadline(), writeBy: newDeadline(),
 	}
-	ch.SetBufferedAmountLowThreshold(lowMark)
 	ch.OnBufferedAmountLow(func() { signal(s.writable) })
+	s.tune(0)
 	return s
+}
+
+// tune sets the mark for a path with that round trip. What pion holds is a
+// queue that small messages of other streams wait behind (0.25 MiB: 2 ms, 1 MiB:
+// 13 ms on loopback, at the same rate), but on a long path most of it is on its
+// way, and too little is slow.
+func (s *stream) tune(rtt time.Duration) {
+	mark := min(mostMark, leastMark+uint64(rtt.Seconds()*markRate))
+	s.mark.Store(mark)
+	s.ch.SetBufferedAmountLowThreshold(mark / 2)
+	signal(s.writable)
 }
 
 // pump moves messages from the channel to the queue until the channel ends.
@@ -238,13 +252,13 @@ func (s *stream) send(msg []byte) error {
 
 // reserve waits until up to want bytes may be sent and returns how many.
 func (s *stream) reserve(want int) (int, error) {
-	full := s.ch.BufferedAmount() >= highMark
+	full := s.ch.BufferedAmount() >= s.mark.Load()
 	for {
 		change, passed := s.writeBy.check()
 		if passed {
 			return 0, os.ErrDeadlineExceeded
 		}
-		full = full && s.ch.BufferedAmount() > lowMark
+		full = full && s.ch.BufferedAmount() > s.mark.Load()/2
 		s.mu.Lock()
 		switch {
 		case s.closed || s.err != nil:

@@ -97,9 +97,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	wg.Go(func() { defer cancel(); write(ctx, conn, c.out) })
 	wg.Go(func() { defer cancel(); keepAlive(ctx, conn, s.cfg.TTL) })
-	if err := s.read(ctx, conn, c); err != nil && ctx.Err() == nil {
-		s.cfg.Log.Debug("signaling connection ended", "err", err)
-	}
+	s.cfg.Log.Debug("signaling connection ended", "err", s.read(ctx, conn, c))
 }
 
 func (s *Server) add(c *client) bool {
@@ -129,7 +127,8 @@ func (s *Server) leaveAll(c *client) {
 	}
 }
 
-// read handles the packets of a client until one of them is wrong.
+// read handles the packets of a client until one of them is wrong, or the
+// connection ends.
 func (s *Server) read(ctx context.Context, conn *websocket.Conn, c *client) error {
 	limit := rate.NewLimiter(rate.Limit(s.cfg.Rate), int(4*s.cfg.Rate))
 	for {

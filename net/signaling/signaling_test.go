@@ -117,7 +117,7 @@ func TestMeetAndTalk(t *testing.T) {
 		t.Error("sent to somebody who has left")
 	}
 	// Who joins again is another presence of the same program.
-	a = join(t, a.client, Topic{1})
+	join(t, a.client, Topic{1})
 	if e := z.next(t, Present); e.Route == ez.Route || e.Instance != ez.Instance {
 		t.Errorf("came back as %+v", e)
 	}
