@@ -547,10 +547,11 @@ func TestVet(t *testing.T) {
 		{"deleting a deletion", 1, 5, []op{{remove: true, actor: 1, ctr: 2}, {remove: true, actor: 0, ctr: 5}}},
 		{"deleting twice", 1, 5, []op{{remove: true, actor: 1, ctr: 2}, {ctr: 0}, {remove: true, actor: 1, ctr: 2}}},
 		{"30,000 deletions of one rune", 1, 5, repeat(30_000, op{remove: true, actor: 1, ctr: 2})},
+		{"30,000 insertions in one place", 1, 5, repeat(30_000, op{})},
 		{"the wrong number", 2, 5, []op{{}}},
 		{"a gap before the first operation", 1, 6, []op{{}}},
 		{"operation numbers of others", 1, 4, []op{{}}},
-		{"too many operations", 1, 5, repeat(MaxChangeOps+1, op{})},
+		{"too many operations", 1, 5, typed(MaxChangeOps + 1)},
 	}
 	for _, tt := range tests {
 		d := newDoc(t, "abc")
@@ -561,6 +562,15 @@ func TestVet(t *testing.T) {
 			t.Errorf("%s: left %q, %v", tt.name, d.Text(), d.broken)
 		}
 	}
+}
+
+// typed returns n insertions, each behind the one before.
+func typed(n int) []op {
+	list := make([]op, n)
+	for i := range list[1:] {
+		list[i+1] = op{actor: 0, ctr: int64(5 + i)}
+	}
+	return list
 }
 
 // A rune that one device deletes again and again is refused, but two devices
