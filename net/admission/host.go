@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -20,7 +21,6 @@ const patience = 20 * time.Second
 type Space interface {
 	ID() identity.ID
 	Name() string
-	Invitations() []space.Invite
 	Redeem(secretHash [32]byte, chain []byte, now time.Time) (space.Admission, error)
 }
 
@@ -101,39 +101,19 @@ func (h *host) admit(l *mesh.Link, req request) (space.Admission, *refusal) {
 	if err != nil || who.Device != l.Peer.Device || who.Identity != l.Peer.Identity {
 		return space.Admission{}, &refusal{Reason: reasonGuest, Text: "the chain is not that of this device"}
 	}
-	now := h.cfg.Now()
-	record, no := h.record(who.Identity, now)
-	if no != nil {
-		return space.Admission{}, no
-	}
-	adm, err := h.cfg.Space.Redeem(record.SecretHash, req.Chain, now)
-	if err == nil {
+	adm, err := h.cfg.Space.Redeem(inv.SecretHash(), req.Chain, h.cfg.Now())
+	switch {
+	case err == nil:
 		return adm, nil
-	}
-	if _, no := h.record(who.Identity, h.cfg.Now()); no != nil { // another guest was faster
-		return space.Admission{}, no
+	case errors.Is(err, space.ErrUsed):
+		return space.Admission{}, &refusal{Reason: reasonUsed, Text: "used"}
+	case errors.Is(err, invitation.ErrExpired):
+		return space.Admission{}, &refusal{Reason: reasonExpired, Text: "expired"}
+	case errors.Is(err, space.ErrNoInvitation):
+		return space.Admission{}, &refusal{Reason: reasonRevoked, Text: "withdrawn"}
 	}
 	h.cfg.Log.Warn("invitation could not be redeemed", "space", h.cfg.Space.Name(), "err", err)
 	return space.Admission{}, &refusal{Reason: reasonFailed, Text: "the invitation could not be redeemed"}
-}
-
-// record finds the invitation in the space, if who may still use it.
-func (h *host) record(who identity.ID, now time.Time) (space.Invite, *refusal) {
-	for _, in := range h.cfg.Space.Invitations() {
-		if in.Secret != h.cfg.Invitation.Secret {
-			continue
-		}
-		switch {
-		case in.Used == who: // asks again
-			return in, nil
-		case in.Used != identity.ID{}:
-			return in, &refusal{Reason: reasonUsed, Text: "used"}
-		case !now.Before(in.Expires):
-			return in, &refusal{Reason: reasonExpired, Text: "expired"}
-		}
-		return in, nil
-	}
-	return space.Invite{}, &refusal{Reason: reasonRevoked, Text: "withdrawn"}
 }
 
 // welcome sends the credentials, then the key.

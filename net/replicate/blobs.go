@@ -12,6 +12,7 @@ const (
 	maxQueued   = 1024    // chunks a peer may have asked for and not yet got
 	maxInVain   = 1 << 14 // chunks remembered that a peer asked for in vain
 	missingPage = 1024    // missing chunks looked for at once
+	urgentPage  = 8       // and those that are fetched before all others
 )
 
 // attach makes the link known to the fetcher.
@@ -46,16 +47,23 @@ func (r *Replicator) wakeAll() {
 // chunksMayMiss notes that the space has changed.
 func (r *Replicator) chunksMayMiss() {
 	r.mu.Lock()
-	r.stale = true
+	r.stale, r.urgent = true, true
 	r.mu.Unlock()
 }
 
 // ask returns the chunks to ask of a link now.
 func (r *Replicator) ask(l *link) []chunkID {
 	r.mu.Lock()
+	urgent := r.urgent
+	r.urgent = false
+	r.mu.Unlock()
+	if urgent {
+		r.learn(urgentPage, r.fetch.first)
+	}
+	r.mu.Lock()
 	out := r.fetch.ask(l.id)
 	look := r.stale && r.fetch.idle(l.id)
-	left, stored := r.fetch.left(), r.stored
+	left := r.fetch.left()
 	if look {
 		r.stale = false
 	}
@@ -63,18 +71,31 @@ func (r *Replicator) ask(l *link) []chunkID {
 	if !look {
 		return out
 	}
-	missing := r.space.MissingChunks(left + missingPage)
+	r.learn(left+missingPage, func(missing []chunkID) {
+		if r.fetch.add(missing) == 0 {
+			return
+		}
+		for _, other := range r.links {
+			poke(other.wakeBlob)
+		}
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append(out, r.fetch.ask(l.id)...)
+}
+
+// learn tells the fetcher what is missing. note is called with the lock held.
+func (r *Replicator) learn(most int, note func([]chunkID)) {
+	r.mu.Lock()
+	stored := r.stored
+	r.mu.Unlock()
+	missing := r.space.MissingChunks(most)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stored != stored { // some of them may have come meanwhile
 		missing = slices.DeleteFunc(missing, r.space.HasChunk)
 	}
-	if r.fetch.add(missing) > 0 {
-		for _, other := range r.links {
-			poke(other.wakeBlob)
-		}
-	}
-	return append(out, r.fetch.ask(l.id)...)
+	note(missing)
 }
 
 // arrived stores a chunk of a peer and tells those that wanted it.

@@ -48,6 +48,20 @@ func (f *fetcher) add(hashes []chunkID) (added int) {
 	return added
 }
 
+// first puts chunks that somebody waits for at the head of the list.
+func (f *fetcher) first(hashes []chunkID) {
+	f.add(hashes)
+	urgent := make(map[chunkID]bool, len(hashes))
+	var head []chunkID
+	for _, h := range hashes {
+		if c := f.chunks[h]; c.queued && !urgent[h] {
+			urgent[h] = true
+			head = append(head, h)
+		}
+	}
+	f.queue = append(head, slices.DeleteFunc(f.queue, func(h chunkID) bool { return urgent[h] })...)
+}
+
 func (f *fetcher) enqueue(h chunkID) {
 	if c := f.chunks[h]; c != nil && !c.queued {
 		c.queued = true

@@ -75,6 +75,7 @@ type Replicator struct {
 	fetch  *fetcher
 	stored int                    // chunks that have come
 	stale  bool                   // there may be missing chunks that fetch does not know
+	urgent bool                   // and somebody may wait for one
 	links  map[int]*link          // by the fetcher's number
 	last   int                    // number of the newest link
 	goal   map[identity.ID]uint64 // what the first peer had; nil before there was one

@@ -46,7 +46,6 @@ type simEnd struct {
 }
 
 type sim struct {
-
 	t     *testing.T
 	rnd   *rand.Rand
 	peers []*simPeer

@@ -99,11 +99,11 @@ func (l *link) handle(ctx context.Context, ins []input) error {
 
 func (l *link) do(ctx context.Context, o output) error {
 	if c, ok := o.(addCreds); ok {
-		if err := l.r.space.AddCredentials(ctx, c.raw); err != nil {
+		if err := l.r.space.AddCredentials(ctx, c.raw); err != nil { // the good ones it has taken
 			l.r.refused.Add(1)
-			return fmt.Errorf("credentials of a peer: %w", err)
+			l.r.log.Warn("credentials of a peer", "space", l.r.space.Name(), "from", l.peer.Name, "err", err)
 		}
-		return nil
+		return ctx.Err()
 	}
 	return l.lookAtSpace()
 }
@@ -116,17 +116,37 @@ func (l *link) accept(ctx context.Context, items []item) error {
 		return nil
 	}
 	err := l.r.space.Accept(ctx, raw)
-	var refused *space.Refused
-	if errors.As(err, &refused) {
-		if n := l.r.refused.Add(1); n&(n-1) == 0 { // the 1st, 2nd, 4th, 8th…: a flood must not fill the log
-			l.r.log.Warn("entry of a peer refused", "space", l.r.space.Name(), "from", l.peer.Name, "err", err, "refused so far", n)
-		}
-		return nil
+	bad, err := split(err)
+	for _, r := range bad { // which the space has logged
+		l.r.refused.Add(1)
+		l.r.log.Debug("entry of a peer refused", "space", l.r.space.Name(), "from", l.peer.Name, "err", r)
 	}
 	if err != nil {
 		return fmt.Errorf("accepting entries: %w", err)
 	}
 	return nil
+}
+
+// split takes apart what Accept returns: what was refused, and what went wrong
+// on this device.
+func split(err error) (refused []*space.Refused, rest error) {
+	var one *space.Refused
+	switch e := err.(type) {
+	case nil:
+		return nil, nil
+	case interface{ Unwrap() []error }:
+		var others []error
+		for _, part := range e.Unwrap() {
+			r, other := split(part)
+			refused = append(refused, r...)
+			others = append(others, other)
+		}
+		return refused, errors.Join(others...)
+	}
+	if errors.As(err, &one) {
+		return []*space.Refused{one}, nil
+	}
+	return nil, err
 }
 
 // news leaves out what the space has already, byte for byte.
