@@ -343,6 +343,11 @@ func (r *renaming) scratchToShared() error {
 	if err != nil {
 		return err
 	}
+	if h := v.freeHold(r.to.node, r.name2); h != nil && h.in == in && h.kind == backedUp {
+		if done, err := v.putBack(h, wc); done || err != nil {
+			return err
+		}
+	}
 	in.mu.Lock()
 	delete(v.byOS, in.osIno)
 	in.state, in.wc, in.exec, in.key, in.logged = stateFresh, wc, st.Mode()&0o111 != 0, v.log.key(), false
@@ -372,6 +377,34 @@ func (r *renaming) scratchToShared() error {
 		v.enqueueFresh(in)
 	}
 	return nil
+}
+
+// putBack calls a backup off: the document gets its name again, and nobody has
+// written anything; v.mu is held. It reports false if the content is another.
+func (v *volume) putBack(h *hold, wc *workingCopy) (bool, error) {
+	in := h.in
+	snap, err := v.tree.open(h.node)
+	if err != nil {
+		return false, nil
+	}
+	defer snap.Close()
+	same, err := sameBytes(io.NewSectionReader(snap, 0, snap.Size()), io.NewSectionReader(wc, 0, wc.size))
+	if err != nil || !same {
+		return false, err
+	}
+	if err := v.log.append(heldRecord{Kind: heldDone, Key: h.key}); err != nil {
+		return false, err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	os.Remove(in.osPath())
+	wc.close()
+	delete(v.byOS, in.osIno)
+	in.state, in.node, in.parent, in.name = stateShared, h.node, h.dir, h.name
+	v.byNode[h.node] = in
+	v.unhold(h)
+	v.touch(h.dir)
+	return true, nil
 }
 
 // adoptFile takes a large file of this device over as a working copy. The name

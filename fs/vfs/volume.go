@@ -201,6 +201,20 @@ func (v *volume) close() error {
 	v.mu.Unlock()
 	v.unsubscribe()
 	err := v.commitAll()
+	v.mu.Lock()
+	for _, names := range v.overlay {
+		for _, in := range names {
+			in.mu.Lock()
+			if in.state == stateFresh {
+				v.enqueueFresh(in)
+			}
+			in.mu.Unlock()
+		}
+	}
+	for _, h := range v.sortedHolds() {
+		v.schedule(h)
+	}
+	v.mu.Unlock()
 	err = errors.Join(err, v.publish(true))
 	v.cancel()
 	return errors.Join(err, v.log.close())

@@ -1,0 +1,311 @@
+package vfs
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// shared makes a published file that process 10 has read.
+func (w *world) shared(name, text string) (*process, space.NodeID) {
+	w.t.Helper()
+	p := w.process(10)
+	w.process(9).write(name, text)
+	w.pass()
+	if p.read(name) != text {
+		w.t.Fatal("not there")
+	}
+	time.Sleep(time.Minute)
+	return p, w.node(name)
+}
+
+func TestOpenDescriptorAcrossRemoteChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		h := p.open("doc", syscall.O_RDWR)
+		if p.readFrom(h) != before {
+			t.Fatal("not there")
+		}
+		time.Sleep(time.Minute)
+		w.remote(node, "zero\n"+before)
+		p.writeTo(h, 8, after[8:])
+		p.close(h)
+		if got := w.text(node); got != "zero\n"+after {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestAppendGoesToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("log", "a\n")
+		h := p.open("log", wr|syscall.O_APPEND)
+		for i, line := range []string{"b\n", "c\n"} {
+			w.remote(node, w.text(node)+"peer\n")
+			p.writeTo(h, 2, line) // what the kernel believes is the end
+			p.fsync(h)
+			if got := strings.Count(w.text(node), "\n"); got != 3+2*i {
+				t.Errorf("text %q", w.text(node))
+			}
+		}
+		p.close(h)
+		if got := w.text(node); got != "a\npeer\nb\npeer\nc\n" {
+			t.Errorf("text %q", got)
+		}
+	})
+}
+
+func TestReaderSeesOneVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old, new := strings.Repeat("old ", 2000), strings.Repeat("new ", 2000)
+		p, node := w.shared("doc", old)
+		h := p.open("doc", rd)
+		buf := make([]byte, 4096)
+		n, _ := h.Read(p.caller(), buf, 0)
+		got := string(buf[:n])
+		w.remote(node, new)
+		n, _ = h.Read(p.caller(), buf, 4096)
+		got += string(buf[:n])
+		if got != old {
+			t.Error("half of two versions")
+		}
+		if got := p.readFrom(h); got != new {
+			t.Error("reading from the start again shows the old version")
+		}
+		p.close(h)
+	})
+}
+
+func TestFollower(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("log", "a\n")
+		h := p.open("log", rd)
+		got := p.readFrom(h)
+		for range 3 {
+			w.remote(node, w.text(node)+"more\n")
+			buf := make([]byte, 100)
+			n, err := h.Read(p.caller(), buf, int64(len(got)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(buf[:n])
+		}
+		if got != "a\nmore\nmore\nmore\n" {
+			t.Errorf("tail -f shows %q", got)
+		}
+		p.close(h)
+	})
+}
+
+// vim with backupcopy=yes reads the file once more, to copy it, just before it
+// writes its old buffer over it. That is not loading the new version.
+func TestReadingForABackupIsNotLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		w.remote(node, "zero\n"+before)
+		p.copyTo("doc", "doc~")
+		p.saveOver("doc", after, true)
+		if got := w.text(node); got != "zero\n"+after {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestReloadIsTheNewBase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		w.remote(node, "zero\n"+before)
+		p.read("doc") // told by a watcher
+		time.Sleep(time.Minute)
+		p.saveOver("doc", before, true) // deletes the peer's line on purpose
+		if got := w.text(node); got != before {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestTwoProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		q := w.process(20)
+		q.read("doc")
+		p.saveOver("doc", "zero\n"+before, true)
+		if got := q.read("doc"); got != "zero\n"+before {
+			t.Errorf("another process reads %q", got)
+		}
+		r := w.process(30)
+		r.read("doc")
+		time.Sleep(time.Minute)
+		p.saveOver("doc", "minus one\nzero\n"+before, true)
+		r.saveOver("doc", "zero\n"+after, true) // stale against a local process
+		if got := w.text(node); got != "minus one\nzero\n"+after {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestWritesAreSeenBeforeTheCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		q := w.process(20)
+		h := p.open("doc", wr|trunc)
+		if got := q.read("doc"); got != "" {
+			t.Errorf("after truncating: %q", got)
+		}
+		p.flush(h)
+		p.writeTo(h, 0, "new\n")
+		if got := q.read("doc"); got != "new\n" {
+			t.Errorf("after writing: %q", got)
+		}
+		if got := q.stat("doc").Size; got != 4 {
+			t.Errorf("size %d", got)
+		}
+		if got := w.text(node); got != before {
+			t.Errorf("published too early: %q", got)
+		}
+		p.close(h)
+		if got := w.text(node); got != "new\n" {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestTruncationAloneIsCommittedAtRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		h := p.open("doc", wr|trunc)
+		p.flush(h)
+		if got := w.text(node); got != before {
+			t.Errorf("an empty document was published")
+		}
+		p.must("release", h.Release(p.caller()))
+		if got := w.text(node); got != "" {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestRemoteRemovalWhileOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		h := p.open("doc", syscall.O_RDWR)
+		p.readFrom(h)
+		if err := w.space.Remove(node); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		_, err := p.lookup("doc")
+		wantErr(t, "lookup", err, os.ErrNotExist)
+		if got := p.readFrom(h); got != before {
+			t.Errorf("the descriptor reads %q", got)
+		}
+		p.writeTo(h, 0, "ONE")
+		p.close(h)
+		if got := p.read("doc"); got != "ONE"+before[3:] {
+			t.Errorf("what was written is lost: %q", got)
+		}
+		w.pass()
+		if got := w.text(w.node("doc")); got != "ONE"+before[3:] {
+			t.Errorf("published %q", got)
+		}
+	})
+}
+
+func TestRemoteEditBeatsHeldRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		p.unlink("doc")
+		w.remote(node, "zero\n"+before)
+		w.pass()
+		if got := p.read("doc"); got != "zero\n"+before {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+func TestBlobOvertakenByAPeerStaysBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("img", "\x00old")
+		w.remote(node, "\x00peer's")
+		if a := p.stat("img"); a.Size != 7 {
+			t.Errorf("size %d: about what does not merge the truth is told", a.Size)
+		}
+		p.saveOver("img", "\x00mine", false)
+		if got := len(w.published()); got != 2 {
+			t.Errorf("published %v", w.published())
+		}
+		if got := p.read("img"); got != "\x00mine" {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+func TestInvalidations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		ino := p.stat("doc").Ino
+		root, _, _ := p.walk("doc")
+		drain := func() (all []Invalidation) {
+			for {
+				synctest.Wait()
+				select {
+				case i := <-w.told:
+					all = append(all, i...)
+				default:
+					return all
+				}
+			}
+		}
+		if got := drain(); len(got) > 1 { // the space in the root
+			t.Errorf("told of its own doing: %+v", got)
+		}
+		p.saveOver("doc", after, true)
+		p.unlink("doc")
+		p.saveNew("doc", before, true)
+		p.rename("doc", "new")
+		p.mkdir("d")
+		p.rename("new", "d/new")
+		w.pass()
+		p.rename("d/new", "doc")
+		w.pass()
+		if got := drain(); len(got) > 0 {
+			t.Errorf("told of its own doing: %+v", got)
+		}
+		ino = p.stat("doc").Ino
+		w.remote(node, "zero\n"+before)
+		if got := drain(); len(got) == 0 || !got[0].Content || got[0].Ino != ino || got[0].Name != "doc" || got[0].Parent != root {
+			t.Errorf("told of a change: %+v", got)
+		}
+		if _, err := w.space.Move(node, space.Root, "name", false); err != nil {
+			t.Fatal(err)
+		}
+		got := drain()
+		if len(got) != 2 || !got[0].Delete || got[0].Name != "doc" || !got[1].Entry || got[1].Name != "name" {
+			t.Errorf("told of a move: %+v", got)
+		}
+		if err := w.space.Remove(node); err != nil {
+			t.Fatal(err)
+		}
+		if got := drain(); len(got) != 1 || !got[0].Delete || got[0].Name != "name" || got[0].Ino != ino {
+			t.Errorf("told of a removal: %+v", got)
+		}
+	})
+}
