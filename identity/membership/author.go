@@ -43,7 +43,6 @@ func (s *State) Admit(d *identity.Device, chain []byte, role credential.Role, no
 		return nil, fmt.Errorf("admitting to the space: it has %d members, which is the most", MaxMembers)
 	}
 	var made []credential.Signed
-	heads := s.deps()
 	if !s.provenNow(guest.Device, guest.Identity) {
 		op, err := s.draft(d, credential.Import, credential.Admin, now)
 		if err != nil {
@@ -55,7 +54,6 @@ func (s *State) Admit(d *identity.Device, chain []byte, role credential.Role, no
 			return nil, fmt.Errorf("admitting to the space: %w", err)
 		}
 		made = append(made, imp)
-		heads = []identity.ID{imp.ID}
 	}
 	if s.role(guest.Identity) >= role {
 		return made, nil
@@ -64,7 +62,10 @@ func (s *State) Admit(d *identity.Device, chain []byte, role credential.Role, no
 	if err != nil {
 		return nil, fmt.Errorf("admitting to the space: %w", err)
 	}
-	op.Deps, op.Subject, op.Role = heads, guest.Identity, role
+	op.Subject, op.Role = guest.Identity, role
+	if len(made) > 0 {
+		op.Deps = []identity.ID{made[0].ID} // which has the heads in its past
+	}
 	grant, err := credential.Make(d, op)
 	if err != nil {
 		return nil, fmt.Errorf("admitting to the space: %w", err)
@@ -119,23 +120,25 @@ func (s *State) draft(d *identity.Device, kind credential.Kind, least credential
 		return credential.Op{}, ErrNotAllowed
 	}
 	return credential.Op{
-		Space: s.space, Kind: kind, Deps: s.deps(), Proof: under.ID, Time: now.UnixMilli(), Nonce: nonce(),
+		Space: s.space, Kind: kind, Deps: s.deps(under), Proof: under.ID, Time: now.UnixMilli(), Nonce: nonce(),
 	}, nil
 }
 
-// deps returns the heads, or as many as a credential may name. Those that
-// decide about roles come first, so that it never acts on less than it knows.
-func (s *State) deps() []identity.ID {
+// deps returns the heads, or as many as a credential may name: first one that
+// has the grant it is made under in its past, then those that have most of the
+// other grants.
+func (s *State) deps(under *node) []identity.ID {
 	if len(s.heads) <= credential.MaxDeps {
 		return sortedIDs(s.heads)
 	}
-	some := slices.Clone(s.auth)
-	for _, h := range s.heads {
-		if !slices.Contains(some, h) {
+	first := slices.IndexFunc(s.heads, func(h *node) bool { return h == under || h.past.has(under.index) })
+	some := []*node{s.heads[first]}
+	for _, h := range slices.Concat(s.cover(), s.heads) {
+		if !slices.Contains(some, h) && len(some) < credential.MaxDeps {
 			some = append(some, h)
 		}
 	}
-	return sortedIDs(some[:credential.MaxDeps])
+	return sortedIDs(maximal(some))
 }
 
 func (s *State) provenNow(device identity.PublicKey, who identity.ID) bool {

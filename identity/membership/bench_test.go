@@ -86,6 +86,34 @@ func TestMoreHeadsThanDeps(t *testing.T) {
 	}
 }
 
+// An admin who floods the space with grants that do not know of each other
+// cannot keep others from naming their authority.
+func TestAnyMemberMergesManyGrants(t *testing.T) {
+	ada, bob, mal := person(t, "Ada"), person(t, "Bob"), person(t, "Mal")
+	s := found(t, ada)
+	s.admit(bob, credential.Reader)
+	s.admit(mal, credential.Admin)
+	old := s.as(mal)
+	for range 2*credential.MaxDeps + 10 {
+		op, err := old.SetRole(mal, bob.Identity(), credential.Editor, nil, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.add(op)
+	}
+	if n := len(s.Auth()); n != 2*credential.MaxDeps+10 {
+		t.Fatalf("%d to name", n)
+	}
+	before := s.Auth()[:16]
+	b := s.as(bob)
+	for range 3 {
+		b.openFeed()
+	}
+	if n := len(b.Auth()); n != 1 || !b.Covers(b.Auth(), before) || b.RoleAt(bob.Identity(), b.Auth()) != credential.Editor {
+		t.Errorf("%d to name after merging", n)
+	}
+}
+
 func BenchmarkRoleAt(b *testing.B) {
 	s, people := crowd(b, 100)
 	auth := s.Heads()

@@ -132,13 +132,17 @@ func (s *State) Heads() []identity.ID {
 	return sortedIDs(s.heads)
 }
 
-// Auth returns the heads among the credentials that decide about roles. It is
-// what an entry names as Auth: it covers what every earlier entry could name,
-// and does not grow when many devices open their feeds at the same time.
+// Auth returns credentials whose past has every credential that decides about
+// roles. It is what an entry names as Auth: it covers what every earlier entry
+// could name, and does not grow when many devices open their feeds at once.
+//
+// It grows when admins act without knowing of each other. A member whose
+// entries cannot name that many makes one of it by opening a new feed, which
+// has all of them in its past, and any member may do that.
 func (s *State) Auth() []identity.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return sortedIDs(s.auth)
+	return sortedIDs(s.cover())
 }
 
 // Len returns how many credentials are in the set.

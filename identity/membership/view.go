@@ -91,3 +91,34 @@ func (s *State) now() *view {
 	}
 	return s.current
 }
+
+// manyAuth is from how many grants that nobody has merged on Auth looks for
+// fewer credentials that cover them.
+const manyAuth = 8
+
+// cover returns the heads among grants or, if they are many, heads of any
+// kind that cover them, those first that cover most.
+func (s *State) cover() []*node {
+	if len(s.auth) <= manyAuth {
+		return s.auth
+	}
+	var chosen []*node
+	for left := slices.Clone(s.auth); len(left) > 0; {
+		var best *node
+		most := 0
+		for _, h := range s.heads {
+			covers := 0
+			for _, g := range left {
+				if g == h || h.past.has(g.index) {
+					covers++
+				}
+			}
+			if covers > most || covers == most && best != nil && h.ID.Compare(best.ID) < 0 {
+				best, most = h, covers
+			}
+		}
+		chosen = append(chosen, best)
+		left = slices.DeleteFunc(left, func(g *node) bool { return g == best || best.past.has(g.index) })
+	}
+	return chosen
+}
