@@ -174,7 +174,7 @@ func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
 	var id NodeID
 	err := s.change("create", parent, func(c *change) error {
 		if err := s.free(parent, name); err != nil {
-			return err
+			return s.failAt("create", parent, name, err)
 		}
 		content := &tree.Content{Kind: tree.Dir}
 		switch n.Kind {
@@ -364,7 +364,7 @@ func (s *Space) Move(id, parent NodeID, name string, replace bool) (Info, error)
 			err = c.replace(e, parent, name)
 		}
 		if err != nil {
-			return err
+			return s.failAt("rename to", parent, name, err)
 		}
 		if e.Copy {
 			id, err = c.part(e, parent, name, nil, nil)

@@ -20,6 +20,12 @@ func (s *Space) Lookup(parent NodeID, name string) (Info, error) {
 	return Info{}, &Error{"lookup", s.name, join(s.tree.Path(parent), name), os.ErrNotExist}
 }
 
+// failAt wraps err with the path of a name in a folder. The caller does not
+// hold mu.
+func (s *Space) failAt(op string, parent NodeID, name string, err error) error {
+	return &Error{op, s.name, join(s.Path(parent), name), err}
+}
+
 func join(dir, name string) string {
 	if dir == "" {
 		return name

@@ -446,11 +446,28 @@ func TestEntriesInAnyOrderAndForged(t *testing.T) {
 	if err := b.Accept(t.Context(), raws); err != nil {
 		t.Errorf("known entries: %v", err)
 	}
-	bad := bytes.Clone(raws[0])
-	bad[len(bad)/2] ^= 1
-	var refused *Refused
-	if err := b.Accept(t.Context(), [][]byte{bad}); !errors.As(err, &refused) {
-		t.Errorf("forged entry: %v", err)
+	create(t, a, "late", "x")
+	settle(t, a)
+	raw, err := a.Entry(refs[0].Feed, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < len(raw); i += 7 {
+		bad := bytes.Clone(raw)
+		bad[i] ^= 1
+		var refused *Refused
+		if err := b.Accept(t.Context(), [][]byte{bad}); err != nil && !errors.As(err, &refused) {
+			t.Errorf("forged at %d: %v", i, err)
+		}
+		if _, err := b.Lookup(Root, "late"); err == nil {
+			t.Fatalf("forged at %d: accepted", i)
+		}
+	}
+	if err := b.Accept(t.Context(), [][]byte{raw}); err != nil {
+		t.Errorf("the entry itself after forgeries: %v", err)
+	}
+	if _, err := b.Lookup(Root, "late"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -515,4 +532,3 @@ func TestSubscribe(t *testing.T) {
 		t.Errorf("events %v", ops)
 	}
 }
-
