@@ -1,10 +1,13 @@
 // Package blob keeps the bytes of large and binary files as content-addressed
 // chunks in a folder.
 //
-// A blob is named by the hash of its manifest, the list of its chunks. Every
-// chunk and manifest is verified when it is read or arrives, so the bytes
-// handed out are right or there is an error. Files appear under their names
-// only when complete; Sync makes everything written so far durable.
+// A blob is named by the hash of its manifest: the list of its chunks, or the
+// bytes themselves when they are few. Chunks are cut where the content says
+// so, so that a change in the middle of a file leaves most of them as they
+// were. Every chunk and manifest is verified when it is read from disk and
+// when it arrives, so the bytes handed out are right or there is an error.
+// Files appear under their names only when complete; Sync makes everything
+// written so far durable.
 //
 // # Concurrency
 //
@@ -12,10 +15,14 @@
 package blob
 
 import (
-	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"sync"
 )
 
 // A Ref names a blob: the hash of its manifest and its size in bytes.
@@ -30,50 +37,198 @@ const MaxChunk = 2 << 20
 // ErrCorrupt reports bytes that are not those their hash names.
 var ErrCorrupt = errors.New("bytes do not match their hash")
 
+// ErrTooLarge reports a file with more chunks than a manifest holds, about
+// 58 GB.
+var ErrTooLarge = errors.New("file too large")
+
 // ErrMissing reports a chunk or manifest that is not on this device yet.
 type ErrMissing struct{ Hash [32]byte }
 
 func (e ErrMissing) Error() string { return "chunk " + hex.EncodeToString(e.Hash[:6]) + " is not here" }
 
-// A Store is a folder of chunks.
-type Store struct{}
+// A Store is a folder of chunks: DIR/ab/cdef… for the chunk abcdef…, and
+// DIR/tmp for files that are being written.
+type Store struct {
+	dir      string
+	cache    *cache
+	chunkers sync.Pool // *chunker.Chunker
+	buffers  sync.Pool // *[]byte of MaxChunk
 
-// Open opens or makes the store in dir.
-func Open(dir string) (*Store, error) { panic("blob: not written yet") }
+	mu       sync.Mutex            // guards the fields below
+	good     map[[32]byte]struct{} // on disk and right, since the store was opened
+	unsynced map[[32]byte]struct{} // of these, those that a power cut may take
+}
 
-// Close forgets caches. It does not sync.
-func (s *Store) Close() error { panic("blob: not written yet") }
+// Open opens or makes the store in dir. Files that were not finished when the
+// last process died are removed.
+func Open(dir string) (*Store, error) {
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the chunks: %w", err)
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil {
+		return nil, fmt.Errorf("opening the chunks: %w", err)
+	}
+	for _, f := range left {
+		if err := os.Remove(filepath.Join(tmp, f.Name())); err != nil {
+			return nil, fmt.Errorf("removing an unfinished chunk: %w", err)
+		}
+	}
+	s := &Store{dir: dir, good: map[[32]byte]struct{}{}, unsynced: map[[32]byte]struct{}{}}
+	s.cache = newCache(s.read)
+	s.buffers.New = func() any { b := make([]byte, MaxChunk); return &b }
+	s.chunkers.New = func() any { return newChunker() }
+	return s, nil
+}
 
-// Write stores all of r and returns its name.
-func (s *Store) Write(ctx context.Context, r io.Reader) (Ref, error) { panic("blob: not written yet") }
+// Close forgets what is cached. It does not sync.
+func (s *Store) Close() error {
+	s.cache.clear()
+	return nil
+}
 
-// Sync makes everything written so far survive a power cut.
-func (s *Store) Sync() error { panic("blob: not written yet") }
+func (s *Store) shard(hash [32]byte) string {
+	return filepath.Join(s.dir, hex.EncodeToString(hash[:1]))
+}
 
-// Open opens a blob whose manifest is here. Its chunks may be missing.
-func (s *Store) Open(ref Ref) (*Reader, error) { panic("blob: not written yet") }
+func (s *Store) path(hash [32]byte) string {
+	return filepath.Join(s.shard(hash), hex.EncodeToString(hash[1:]))
+}
+
+// Has tells whether a chunk or manifest is here.
+func (s *Store) Has(hash [32]byte) bool {
+	s.mu.Lock()
+	_, ok := s.good[hash]
+	s.mu.Unlock()
+	if ok {
+		return true
+	}
+	_, err := os.Stat(s.path(hash))
+	return err == nil
+}
 
 // Missing returns the chunks of a blob that are not here. Without the
 // manifest it returns the manifest's hash and false: ask again when it came.
-func (s *Store) Missing(ref Ref) (hashes [][32]byte, known bool) { panic("blob: not written yet") }
-
-// Has tells whether a chunk or manifest is here.
-func (s *Store) Has(hash [32]byte) bool { panic("blob: not written yet") }
+func (s *Store) Missing(ref Ref) (hashes [][32]byte, known bool) {
+	m, err := s.manifest(ref)
+	if err != nil {
+		return [][32]byte{ref.Hash}, false
+	}
+	seen := map[[32]byte]bool{}
+	for _, c := range m.chunks {
+		if !seen[c.hash] && !s.Has(c.hash) {
+			hashes = append(hashes, c.hash)
+		}
+		seen[c.hash] = true
+	}
+	return hashes, true
+}
 
 // Chunk returns a chunk or manifest, verified. The caller must not change it.
-func (s *Store) Chunk(hash [32]byte) ([]byte, error) { panic("blob: not written yet") }
+func (s *Store) Chunk(hash [32]byte) ([]byte, error) { return s.cache.get(hash) }
+
+// read loads and verifies a chunk. One that went bad is set aside, so that it
+// counts as missing and a peer can send it again.
+func (s *Store) read(hash [32]byte) ([]byte, error) {
+	path := s.path(hash)
+	data, err := readFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrMissing{hash}
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return nil, fmt.Errorf("reading a chunk: %w", err)
+	}
+	if err == nil && sha256.Sum256(data) == hash {
+		return data, nil
+	}
+	s.mu.Lock()
+	delete(s.good, hash)
+	s.mu.Unlock()
+	if err := os.Rename(path, path+".bad"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("setting a bad chunk aside: %w", err)
+	}
+	return nil, fmt.Errorf("%s: %w: %w", path, ErrCorrupt, ErrMissing{hash})
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > MaxChunk {
+		return nil, ErrCorrupt
+	}
+	data := make([]byte, fi.Size())
+	_, err = io.ReadFull(f, data)
+	return data, err
+}
 
 // PutChunk stores a chunk or manifest that came from a peer, once verified.
-func (s *Store) PutChunk(hash [32]byte, data []byte) error { panic("blob: not written yet") }
+func (s *Store) PutChunk(hash [32]byte, data []byte) error {
+	if len(data) > MaxChunk || sha256.Sum256(data) != hash {
+		return fmt.Errorf("a chunk of %d bytes: %w", len(data), ErrCorrupt)
+	}
+	return s.put(hash, data)
+}
 
-// A Reader reads one blob. A chunk that is not here gives ErrMissing.
-type Reader struct{}
+// put stores a chunk that is verified, unless it is there already.
+func (s *Store) put(hash [32]byte, data []byte) error {
+	s.mu.Lock()
+	_, ok := s.good[hash]
+	s.mu.Unlock()
+	if ok {
+		return nil
+	}
+	// A file of an earlier process may be what a power cut left of it.
+	if _, err := os.Stat(s.path(hash)); err == nil {
+		if _, err := s.read(hash); err == nil {
+			s.stored(hash)
+			return nil
+		}
+	}
+	if err := s.create(hash, data); err != nil {
+		return fmt.Errorf("storing a chunk: %w", err)
+	}
+	s.stored(hash)
+	return nil
+}
 
-// ReadAt implements io.ReaderAt.
-func (r *Reader) ReadAt(p []byte, off int64) (int, error) { panic("blob: not written yet") }
+func (s *Store) stored(hash [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.good[hash] = struct{}{}
+	s.unsynced[hash] = struct{}{}
+}
 
-// Size returns the size of the blob.
-func (r *Reader) Size() int64 { panic("blob: not written yet") }
-
-// Close releases the reader.
-func (r *Reader) Close() error { panic("blob: not written yet") }
+// create writes a file under another name and renames it.
+func (s *Store) create(hash [32]byte, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	err = os.Rename(f.Name(), s.path(hash))
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(s.shard(hash), 0o700); err == nil {
+			err = os.Rename(f.Name(), s.path(hash))
+		}
+	}
+	return err
+}
