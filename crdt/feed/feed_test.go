@@ -345,7 +345,7 @@ func TestKeysStayOutOfLogs(t *testing.T) {
 			t.Errorf("printed %s", s)
 		}
 	}
-	if NewKey() == NewKey() {
+	if a, b := NewKey(), NewKey(); a == b {
 		t.Error("keys repeat")
 	}
 }
