@@ -142,6 +142,9 @@ func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
 	if !h.writes() {
 		return 0, syscall.EBADF
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	in.mu.Lock()
 	if in.state == stateScratch {
 		in.mu.Unlock()

@@ -178,21 +178,33 @@ func (r *renaming) fresh() error {
 		if err := v.take(in, h); err != nil {
 			return err
 		}
-		if in.writable() {
-			return nil
+		if !in.writable() {
+			return r.decide()
 		}
-		if err := v.commitFresh(in, true); err != nil {
-			return err
-		}
-		if in.state == stateShared {
-			in.wc.close()
-			in.wc = nil
-		}
-		return nil
 	}
 	return v.log.append(heldRecord{
 		Kind: heldPlace, Key: in.key, Parent: in.parent, Name: in.name, Exec: in.exec, Mtime: in.wc.mtime.UnixNano(),
 	})
+}
+
+// decide commits a fresh file that is complete and took a name that is held; the
+// source's mu is held.
+func (r *renaming) decide() error {
+	in := r.src
+	logged := in.logged
+	in.logged = false // under another name
+	if err := r.v.commitFresh(in, true); err != nil {
+		in.logged = logged
+		return err
+	}
+	if in.state == stateShared {
+		in.wc.close()
+		in.wc = nil
+		if logged {
+			return r.v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+		}
+	}
+	return nil
 }
 
 // replace makes a fresh file the next version of the document that has the new
