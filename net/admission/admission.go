@@ -48,9 +48,8 @@ const (
 	maxSignal      = 8
 )
 
-var hostLimits = wire.Limits{frameRequest: maxRequest}
-
-var guestLimits = wire.Limits{
+var limits = wire.Limits{
+	frameRequest:     maxRequest,
 	frameCredentials: maxBatchFrame,
 	frameWelcome:     maxWelcome,
 	frameRefusal:     maxRefusal,

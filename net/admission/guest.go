@@ -94,7 +94,7 @@ func (g *guest) Link(ctx context.Context, l *mesh.Link) error {
 
 // ask makes one try. final says that another one cannot end differently.
 func (g *guest) ask(l *mesh.Link) (res Result, final bool, err error) {
-	conn := wire.NewConn(l.Sync, guestLimits)
+	conn := wire.NewConn(l.Sync, limits)
 	req := request{Proof: g.inv.Proof(l.Exporter), Chain: g.device.Chain()}
 	if err := conn.Send(frameRequest, req); err != nil {
 		return res, false, fmt.Errorf("asking to be let in: %w", err)
@@ -127,6 +127,8 @@ func (g *guest) ask(l *mesh.Link) (res Result, final bool, err error) {
 			}
 			res, err := g.accept(creds, w)
 			return res, true, err
+		default:
+			return res, true, fmt.Errorf("the inviting device answered with frame %d", frame.Type)
 		}
 	}
 }

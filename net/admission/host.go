@@ -67,10 +67,13 @@ func Host(cfg HostConfig) mesh.Handler {
 // Link serves one guest.
 func (h *host) Link(ctx context.Context, l *mesh.Link) error {
 	defer closeWhenDone(ctx, l)()
-	conn := wire.NewConn(l.Sync, hostLimits)
+	conn := wire.NewConn(l.Sync, limits)
 	frame, err := readFrame(l, conn)
 	if err != nil {
 		return fmt.Errorf("waiting for the guest: %w", err)
+	}
+	if frame.Type != frameRequest {
+		return fmt.Errorf("%w: a guest began with frame %d", mesh.ErrRefused, frame.Type)
 	}
 	var req request
 	if err := frame.Decode(&req); err != nil {
