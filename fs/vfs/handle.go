@@ -307,7 +307,8 @@ func (v *volume) released(in *inode, failed error) {
 			in.pinned.snap.Close()
 		}
 		in.pinned = nil
-	case in.state == stateFresh && !in.writable(), in.state == stateShared && failed != nil:
+	// A reader does not put off the day: whoever polls a file would keep it here for ever.
+	case in.state == stateFresh && !in.writable() && in.due.IsZero(), in.state == stateShared && failed != nil:
 		v.enqueueFresh(in)
 	}
 }
