@@ -148,11 +148,11 @@ func (s *Space) take1(e *feed.Entry) (bool, error) {
 		return false, nil
 	case errors.Is(err, errKnown):
 		return false, nil
+	case errors.As(err, new(hereError)):
+		s.log.Error("entry cannot be taken now", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "err", err)
+		return false, err
 	case err != nil:
-		var bad *Refused
-		if !errors.As(err, &bad) {
-			bad = &Refused{e.Feed, e.Seq, err.Error()}
-		}
+		bad := &Refused{e.Feed, e.Seq, err.Error()}
 		s.log.Warn("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
 		return false, bad
 	}
@@ -213,6 +213,19 @@ func (s *Space) retryWaiting() []error {
 
 var errKnown = errors.New("known already")
 
+// hereError is trouble of this device, such as a damaged disk, that says nothing
+// about the entry.
+type hereError struct{ error }
+
+func (e hereError) Unwrap() error { return e.error }
+
+func here(err error) error {
+	if err == nil || errors.Is(err, errWait) {
+		return err
+	}
+	return hereError{err}
+}
+
 // vet checks an entry against everything the author could know, and prepares
 // its edits. Nothing is changed but documents in memory. It returns errWait if
 // the entry may become acceptable later, and another error if it never can.
@@ -223,8 +236,10 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 	if e.KeyID != s.key.ID() {
 		return nil, nil, feed.ErrKey
 	}
-	if known, err := s.knows(e.ID); err != nil || known {
-		return nil, nil, errors.Join(err, errKnown)
+	if known, err := s.knows(e.ID); err != nil {
+		return nil, nil, here(err)
+	} else if known {
+		return nil, nil, errKnown
 	}
 	owner, ok := s.members.Feed(e.Feed)
 	if !ok {
@@ -253,7 +268,7 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 		}
 	}
 	edits, err := s.vetEdits(e.Feed, ops)
-	return ops, edits, err
+	return ops, edits, here(err)
 }
 
 // vetAuthor checks the place of an entry in its feed, what it builds on, and
@@ -287,14 +302,14 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 	for _, dep := range e.Deps {
 		known, err := s.knows(dep)
 		if err != nil {
-			return err
+			return here(err)
 		}
 		if !known {
 			return errWait
 		}
 		auth, err := s.authOf(dep)
 		if err != nil {
-			return err
+			return here(err)
 		}
 		if !s.members.Covers(e.Auth, auth) {
 			return errors.New("its author knew less of the members than what it builds on")

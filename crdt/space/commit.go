@@ -18,6 +18,8 @@ import (
 // entries: they are signed, so others with their numbers must never exist.
 const (
 	retryAfter   = time.Second
+	busyOps      = 16 // changes in a batch from which on commits keep a distance
+	busyPause    = 20 * time.Millisecond
 	maxUnsettled = 64 << 20 // bytes of texts waiting for a commit, beyond which writers wait
 )
 
@@ -118,12 +120,21 @@ func (s *Space) commitLoop(ctx context.Context) error {
 	s.poke()
 	retry := time.NewTimer(0)
 	defer retry.Stop()
+	pause := time.NewTimer(busyPause)
+	defer pause.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return s.commit()
 		case <-s.wake:
 		case <-retry.C:
+		}
+		if s.busy { // somebody copies many files: more of them fit into one entry
+			pause.Reset(busyPause)
+			select {
+			case <-ctx.Done():
+			case <-pause.C:
+			}
 		}
 		if err := s.commit(); err != nil {
 			if errors.Is(err, ErrClosed) {
@@ -141,8 +152,10 @@ func (s *Space) commit() error {
 	defer s.committing.Unlock()
 	b, err := s.take()
 	if b == nil || err != nil {
+		s.busy = false
 		return err
 	}
+	s.busy = len(b.recent) >= busyOps
 	err = s.seal(b)
 	if err == nil && b.blobs {
 		err = s.blobs.Sync()

@@ -43,7 +43,13 @@ func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, 
 			s.forget(edits)
 			return nil, err
 		}
-		if err := doc.doc.Apply([][]byte{op.Edit.Change}); err != nil {
+		err = doc.doc.Apply([][]byte{op.Edit.Change})
+		if err != nil && !errors.Is(err, document.ErrInvalid) {
+			s.docs.drop(doc.key) // the trouble is here, not with the edit
+			s.forget(edits)
+			return nil, err
+		}
+		if err != nil {
 			s.log.Error("an edit cannot be applied and is ignored", "space", s.name,
 				"feed", feedID.Short(), "op", op.N, "err", err)
 			edits[op.N] = edited{void: true}

@@ -39,7 +39,7 @@ type edited struct {
 func (c *change) next(node tree.NodeID, lamport uint64) *tree.Op {
 	c.ops = append(c.ops, tree.Op{
 		N:    c.s.tree.Applied(c.feed) + 1 + uint64(len(c.ops)),
-		Node: node, Lamport: lamport + 1,
+		Node: node, Lamport: min(lamport+1, tree.MaxLamport),
 	})
 	return &c.ops[len(c.ops)-1]
 }

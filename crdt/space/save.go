@@ -115,6 +115,11 @@ func (c *change) saveText(id *NodeID, e tree.Entry, base *string, text string, m
 		}
 		return err
 	}
+	if change == nil { // the splices change nothing
+		delete(c.edits, op.N)
+		c.ops = c.ops[:len(c.ops)-1]
+		return c.touch(e, mtime)
+	}
 	op.Edit = &tree.Edit{Base: e.Key, Change: change, Over: versions(live.Content, live.Rest)}
 	op.Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: live.Meta}
 	c.edits[op.N] = edited{doc: doc, text: doc.doc.Text()}

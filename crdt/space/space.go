@@ -46,6 +46,7 @@ type Space struct {
 	found payloads
 
 	committing sync.Mutex // held by the one commit that runs; taken before write
+	busy       bool       // the last commit had much to do; only commitLoop reads it
 
 	mu       sync.RWMutex // guards the fields below; writers hold write too
 	tree     *tree.State

@@ -135,19 +135,24 @@ func (s *State) Children(dir NodeID) []Entry {
 	if f == nil {
 		return nil
 	}
-	out := make([]Entry, 0, len(f.claims)+len(f.extra))
-	add := func(id NodeID) {
-		if e, ok := s.Get(id); ok {
+	type named struct {
+		name string
+		id   NodeID
+	}
+	names := make([]named, 0, len(f.claims)+len(f.extra))
+	for name, ids := range f.claims {
+		names = append(names, named{name, ids[0]})
+	}
+	for name, id := range f.extra {
+		names = append(names, named{name, id})
+	}
+	slices.SortFunc(names, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	out := make([]Entry, 0, len(names))
+	for _, n := range names {
+		if e, ok := s.Get(n.id); ok {
 			out = append(out, e)
 		}
 	}
-	for _, ids := range f.claims {
-		add(ids[0])
-	}
-	for _, id := range f.extra {
-		add(id)
-	}
-	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 

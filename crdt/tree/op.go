@@ -21,6 +21,7 @@ const (
 	MaxTarget  = 4096      // bytes of a symbolic link's target
 	MaxOver    = 1024      // versions one write may replace
 	MaxSize    = 1 << 50   // bytes of a blob
+	MaxLamport = 1 << 62
 )
 
 // NodeID names a node for ever, wherever it is moved.
@@ -191,7 +192,7 @@ func (op *Op) check() error {
 		return bad("empty")
 	case op.Content != nil && op.Edit != nil:
 		return bad("content and edit in one")
-	case op.Lamport == 0 || op.Lamport > 1<<62:
+	case op.Lamport == 0 || op.Lamport > MaxLamport:
 		return bad("lamport %d", op.Lamport)
 	}
 	if p := op.Place; p != nil {

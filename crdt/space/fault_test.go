@@ -1,0 +1,197 @@
+package space
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity/credential"
+)
+
+// A journal that takes nothing is what a full disk looks like.
+func TestFullJournal(t *testing.T) {
+	s := founded(t)
+	f := create(t, s, "a.txt", "one\n")
+	save(t, s, f.ID, nil, "one\ntwo\n")
+	if err := s.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, version := read(t, s, f.ID)
+	var e *Error
+	if _, err := s.Save(f.ID, nil, BytesContent([]byte("one\ntwo\nthree\n")), time.Time{}); !errors.As(err, &e) {
+		t.Errorf("save: %v", err)
+	}
+	if _, err := s.Create(Root, "b", New{}); !errors.As(err, &e) {
+		t.Errorf("create: %v", err)
+	}
+	if text, v := read(t, s, f.ID); text != "one\ntwo\n" || v != version {
+		t.Errorf("after the failed save %q %s", text, v)
+	}
+	if got := listing(t, s, Root); got != "a.txt" {
+		t.Errorf("listing %q", got)
+	}
+	var err error
+	if s.journal, err = store.OpenJournal(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	save(t, s, f.ID, nil, "one\ntwo\nfour\n")
+	settle(t, s)
+	if text, _ := read(t, s, f.ID); text != "one\ntwo\nfour\n" {
+		t.Errorf("text %q", text)
+	}
+}
+
+// A commit that fails is made again, with the same entries.
+func TestCommitFailsOnce(t *testing.T) {
+	s := founded(t)
+	settle(t, s)
+	create(t, s, "a.txt", "one\n")
+	if err := s.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.commit(); err == nil {
+		t.Fatal("a commit without a store worked")
+	}
+	signed := s.inflight.sealed[0].ID
+	var err error
+	if s.db, err = store.Open(s.dir, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	s.view = s.db.View
+	f := create(t, s, "b.txt", "two\n")
+	settle(t, s)
+	settle(t, s)
+	raw, err := s.Entry(s.feed, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := feed.Decode(raw); err != nil || e.ID != signed {
+		t.Errorf("entry 1 is another now: %v", err)
+	}
+	if text, _ := read(t, s, f.ID); text != "two\n" || s.Timeframe()[s.feed].Seq != 2 {
+		t.Errorf("text %q, timeframe %v", text, s.Timeframe())
+	}
+}
+
+// Edits that no honest device makes are counted and ignored by everybody, and
+// what their author does next still arrives.
+func TestPoisonedEdits(t *testing.T) {
+	a := founded(t)
+	f := create(t, a, "a.txt", "one\n")
+	dir, err := a.Create(Root, "dir", New{Kind: Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, a)
+	b := joined(t, a, "ben", credential.Editor)
+	pull(t, b, a)
+	ea, _ := a.tree.Get(f.ID)
+	base := ea.Key
+	save(t, a, f.ID, nil, "one\ntwo\n") // a change by another author
+	stolen := a.batch.local[0].ops[0].Edit.Change
+	tests := []struct {
+		name   string
+		node   NodeID
+		base   tree.Version
+		change []byte
+	}{
+		{"garbage", f.ID, base, []byte("garbage")},
+		{"another author's change", f.ID, base, stolen},
+		{"an edit of a folder", dir.ID, tree.Version{Feed: base.Feed, N: 2}, stolen},
+	}
+	for _, tt := range tests {
+		err := b.change("poison", tt.node, func(c *change) error {
+			op := c.next(tt.node, b.tree.Live(tt.node).Lamport)
+			op.Edit = &tree.Edit{Base: tt.base, Change: tt.change, Over: []tree.Version{tt.base}}
+			c.edits[op.N] = edited{void: true}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(tt.name, err)
+		}
+	}
+	save(t, b, f.ID, nil, "zero\none\n")
+	settle(t, b)
+	settle(t, a)
+	pull(t, a, b)
+	pull(t, b, a)
+	for _, s := range []*Space{a, b} {
+		if text, _ := read(t, s, f.ID); text != "zero\none\ntwo\n" {
+			t.Errorf("text %q", text)
+		}
+	}
+	if a.tree.Dump() != b.tree.Dump() {
+		t.Errorf("trees differ:\n%s\n%s", a.tree.Dump(), b.tree.Dump())
+	}
+	before := a.tree.Dump()
+	if err := a.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.tree.Dump(); got != before {
+		t.Errorf("rebuilt\n%s\nbefore\n%s", got, before)
+	}
+}
+
+func TestWaitingIsBounded(t *testing.T) {
+	var w waiting
+	raw := make([]byte, 1<<20)
+	for i := range uint64(100) {
+		w.add(feed.Entry{Header: feed.Header{Seq: i}, ID: [32]byte{byte(i)}, Raw: raw})
+	}
+	if w.bytes > maxWaiting {
+		t.Errorf("%d bytes wait", w.bytes)
+	}
+	for i := range uint64(100) {
+		w.take([32]byte{}, i)
+	}
+	if w.bytes != 0 || len(w.feeds) != 0 {
+		t.Errorf("%d bytes wait after all were taken", w.bytes)
+	}
+}
+
+// A reader's entry is refused wherever it comes from.
+func TestReadersEntryIsRefused(t *testing.T) {
+	a := founded(t)
+	b := joined(t, a, "ben", credential.Editor)
+	pull(t, b, a)
+	create(t, b, "b", "x")
+	settle(t, b)
+	if err := a.AddCredentials(t.Context(), b.Credentials()); err != nil {
+		t.Fatal(err)
+	}
+	demoted, err := a.members.SetRole(a.device, b.device.Identity(), credential.Reader, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Space{a, b} {
+		if err := s.AddCredentials(t.Context(), [][]byte{demoted.Raw}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Create(Root, "c", New{}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("a reader created: %v", err)
+	}
+	// b writes all the same.
+	ops := []tree.Op{{N: 2, Node: NodeID{7}, Lamport: 1, Place: &tree.Place{Name: []byte("c")}, Content: &tree.Content{Kind: tree.Bytes}}}
+	payload, err := tree.Encode(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := b.heads[b.feed]
+	e, err := feed.Seal(b.device, feed.Header{Space: b.id, Feed: b.feed, Seq: 2, Prev: head.ID, Auth: b.members.Auth(), First: 2, Ops: 1}, b.key, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull(t, a, b) // what was written before still counts
+	start(t, a)
+	var refused *Refused
+	if err := a.Accept(t.Context(), [][]byte{e.Raw}); !errors.As(err, &refused) || refused.Feed != b.feed || refused.Seq != 2 {
+		t.Errorf("a reader's entry: %v", err)
+	}
+	if got := listing(t, a, Root); got != "b" {
+		t.Errorf("listing %q", got)
+	}
+}
