@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -220,14 +221,39 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// TestSymlinks checks that links lead to where they say, and that those which
+// would lead out of the space are refused.
+func TestSymlinks(t *testing.T) {
+	folder := serve(t, 1)[0]
+	write(t, filepath.Join(folder, "doc"), "hello")
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink("doc", link); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is cached
+		if target, err := os.Readlink(link); err != nil || target != "doc" {
+			t.Errorf("leads to %q, %v", target, err)
+		}
+	}
+	if got := read(t, link); got != "hello" {
+		t.Errorf("read %q", got)
+	}
+	for _, target := range []string{"/etc/passwd", "../doc"} {
+		if err := os.Symlink(target, link+"2"); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("a link to %s: %v", target, err)
+		}
+	}
+}
+
 func TestExtendedAttributes(t *testing.T) {
 	folder := serve(t, 1)[0]
 	path := filepath.Join(folder, "doc")
 	write(t, path, "hello")
 	buf := make([]byte, 1000)
-	if n, err := unix.Getxattr(path, "user.echofs.id", buf); err != nil || n == 0 {
-		t.Errorf("user.echofs.id: %q, %v", buf[:max(n, 0)], err)
-	}
+	eventually(t, "the file has an ID", func() bool { // once it is published
+		n, err := unix.Getxattr(path, "user.echofs.id", buf)
+		return err == nil && n > 0
+	})
 	if _, err := unix.Getxattr(path, "user.echofs.id", buf[:1]); err != unix.ERANGE {
 		t.Errorf("a short buffer: %v", err)
 	}

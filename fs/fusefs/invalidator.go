@@ -226,7 +226,7 @@ func (v *invalidator) name(at dirent, child vfs.Ino) {
 // and that the mount is going away is nobody's fault.
 func (v *invalidator) check(what string, status fuse.Status, args ...any) {
 	switch status {
-	case fuse.OK, fuse.ENOENT, fuse.ENODEV, fuse.Status(syscall.ENOTCONN), fuse.Status(syscall.ENOTDIR):
+	case fuse.OK, fuse.ENOENT, fuse.ENODEV, fuse.EBADF, fuse.Status(syscall.ENOTCONN), fuse.ENOTDIR:
 	default:
 		v.log.Warn("the kernel kept an old "+what, append(args, "err", syscall.Errno(status))...)
 	}

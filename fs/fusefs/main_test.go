@@ -96,6 +96,7 @@ func (s setup) serve() (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	var spaces []*space.Space
 	var closers []func() error
 	defer func() {
 		for i := len(closers) - 1; i >= 0; i-- {
@@ -103,16 +104,17 @@ func (s setup) serve() (err error) {
 		}
 		cancel()
 		running.Wait()
+		for _, sp := range spaces {
+			err = errors.Join(err, sp.Close())
+		}
 	}()
 
-	var spaces []*space.Space
 	for i, dir := range s.Mounts {
 		sp, err := s.openSpace(i, spaces, log)
 		if err != nil {
 			return fmt.Errorf("space %d: %w", i, err)
 		}
 		spaces = append(spaces, sp)
-		closers = append(closers, sp.Close)
 		running.Go(func() {
 			if err := sp.Run(ctx); err != nil && ctx.Err() == nil {
 				log.Error("space ended", "err", err)
@@ -184,7 +186,9 @@ func carry(ctx context.Context, from, to *space.Space, log *slog.Logger) {
 		}
 		refs, err := from.Log(done, 100)
 		if err != nil {
-			log.Error("read log", "err", err)
+			if ctx.Err() == nil {
+				log.Error("read log", "err", err)
+			}
 			return
 		}
 		var raw [][]byte

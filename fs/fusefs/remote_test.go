@@ -81,9 +81,7 @@ func TestRemoteNames(t *testing.T) {
 	}
 	eventually(t, "a moves", func() bool { return list() == "d" && names(t, at(1, "d")) == "b" })
 	arrives(t, at(1, "d/b"), "text a")
-	if _, err := os.Stat(at(1, "a")); !os.IsNotExist(err) {
-		t.Errorf("the old name: %v", err)
-	}
+	gone(t, at(1, "a"))
 
 	if err := os.Chmod(at(0, "d/b"), 0o755); err != nil {
 		t.Fatal(err)
@@ -102,9 +100,7 @@ func TestRemoteNames(t *testing.T) {
 	}
 	eventually(t, "everything is gone", func() bool { return list() == "" })
 	for _, name := range []string{"e", "e/b", "d/b"} {
-		if _, err := os.Stat(at(1, name)); !os.IsNotExist(err) {
-			t.Errorf("%s: %v", name, err)
-		}
+		gone(t, at(1, name))
 	}
 }
 
@@ -185,6 +181,11 @@ func TestRemoteStorm(t *testing.T) {
 		}
 	}
 	group.Wait()
+	defer func() {
+		if t.Failed() {
+			t.Logf("one device shows\n%s\nthe other one\n%s", contents(folders[0]), contents(folders[1]))
+		}
+	}()
 	eventually(t, "both devices show the same", func() bool {
 		return contents(folders[0]) == contents(folders[1])
 	})
@@ -203,6 +204,14 @@ func arrives(t testing.TB, path, text string) {
 		b, err := os.ReadFile(path)
 		last = string(b)
 		return err == nil && last == text
+	})
+}
+
+func gone(t testing.TB, path string) {
+	t.Helper()
+	eventually(t, path+" is gone", func() bool {
+		_, err := os.Stat(path)
+		return os.IsNotExist(err)
 	})
 }
 
