@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -246,6 +247,7 @@ func TestRefusedPeerIsLeftAloneUntilRetry(t *testing.T) {
 						state <- l[0]
 						return
 					}
+					runtime.Gosched()
 				}
 			}()
 			if l := await(t, "the state", state); !errors.Is(l.Err, ErrRefused) || l.Identity != d2.Identity() {
