@@ -139,7 +139,7 @@ func (d *Device) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // upArgs are the arguments of a plain `echofs up` for this device.
 func (d *Device) upArgs(args ...string) []string {
-	return append([]string{"up", "--mount", d.mount, "--name", d.name, "--http", "127.0.0.1:0", "--log", "debug"}, args...)
+	return append([]string{"up", "--mount", d.mount, "--name", d.name, "--http", "127.0.0.1:0", "--log", "info"}, args...)
 }
 
 // Up starts the daemon and waits until it is ready.

@@ -146,9 +146,24 @@ func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
 	s.guests[in.SecretHash] = guest{
 		until: in.Expires,
 		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
-			Space: s.Space, Invitation: inv, Log: d.part("admission").With("space", s.Name()),
+			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission").With("space", s.Name()),
 		})),
 	}
+}
+
+// A host is a space that lets a guest in. The mount keeps new files back for a
+// moment, and a new member should not miss those.
+type host struct {
+	*space.Space
+	daemon *daemon
+}
+
+// Redeem is Space.Redeem after everything closed in the mount is in the space.
+func (h host) Redeem(secret [32]byte, chain []byte, now time.Time) (space.Admission, error) {
+	if err := h.daemon.vfs.Publish(h.Name()); err != nil {
+		h.daemon.log.Warn("a new member may miss the newest files for a moment", "space", h.Name(), "err", err)
+	}
+	return h.Space.Redeem(secret, chain, now)
 }
 
 // past tells whether an invitation of that time need not be hosted any more. A
