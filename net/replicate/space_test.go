@@ -1,0 +1,188 @@
+package replicate
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/net/mesh"
+)
+
+// realSpace is a space on disk that runs.
+type realSpace struct {
+	*space.Space
+	t       testing.TB
+	device  *identity.Device
+	changed chan struct{} // capacity 1
+}
+
+func start(t testing.TB, s *space.Space, err error, d *identity.Device) *realSpace {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &realSpace{Space: s, t: t, device: d, changed: make(chan struct{}, 1)}
+	unsubscribe := s.Subscribe(func([]space.Event) { poke(r.changed) })
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		unsubscribe()
+		cancel()
+		<-done
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func createReal(t testing.TB, name string) *realSpace {
+	d := newDevice(t, name)
+	s, err := space.Create(space.Config{Dir: t.TempDir(), Device: d}, "home")
+	return start(t, s, err, d)
+}
+
+// welcome admits another device by an invitation.
+func (r *realSpace) welcome(name string) *realSpace {
+	r.t.Helper()
+	d := newDevice(r.t, name)
+	in, err := r.Invite(credential.Editor, time.Hour)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	adm, err := r.Redeem(in.SecretHash, d.Chain(), time.Now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := space.Join(space.Config{Dir: r.t.TempDir(), Device: d}, adm.Name, adm.Credentials, adm.Key)
+	return start(r.t, s, err, d)
+}
+
+func (r *realSpace) create(name string, data []byte) space.Info {
+	r.t.Helper()
+	c, err := r.Import(r.t.Context(), bytes.NewReader(data))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	info, err := r.Create(space.Root, name, space.New{Content: c})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return info
+}
+
+func (r *realSpace) read(name string) ([]byte, error) {
+	info, err := r.Lookup(space.Root, name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.Open(info.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }()
+	return io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+}
+
+// waitFor returns when the file has the content.
+func (r *realSpace) waitFor(name string, want []byte) {
+	r.t.Helper()
+	timeout := time.NewTimer(60 * time.Second)
+	defer timeout.Stop()
+	for {
+		got, err := r.read(name)
+		if err == nil && bytes.Equal(got, want) {
+			return
+		}
+		select {
+		case <-r.changed:
+		case <-timeout.C:
+			r.t.Fatalf("%s: %s has %d bytes (%v), want %d", r.device.Name(), name, len(got), err, len(want))
+		}
+	}
+}
+
+func connectReal(t testing.TB, a, b *realSpace, ra, rb *Replicator) (cut func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	x, y := pipe(t, a.device, b.device)
+	done := make(chan error, 2)
+	go func() { done <- ra.Link(ctx, x) }()
+	go func() { done <- rb.Link(ctx, y) }()
+	stopped := false
+	cut = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		for range 2 {
+			if err := <-done; errors.Is(err, mesh.ErrRefused) {
+				t.Errorf("honest peers fell out: %v", err)
+			}
+		}
+	}
+	t.Cleanup(cut)
+	return cut
+}
+
+func TestRealSpaces(t *testing.T) {
+	anna := createReal(t, "Anna")
+	ben := anna.welcome("Ben")
+	chris := anna.welcome("Chris") // Ben does not know him
+	big := make([]byte, 3<<20)
+	if _, err := rand.Read(big); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		anna.create(fmt.Sprintf("file %d.txt", i), []byte(fmt.Sprintf("text %d\n", i)))
+	}
+	anna.create("big.bin", big)
+	chris.create("from chris.txt", []byte("hello\n"))
+
+	ra, rb, rc := New(anna, nil), New(ben, nil), New(chris, nil)
+	connectReal(t, chris, ben, rc, rb)
+	cut := connectReal(t, ben, anna, rb, ra)
+	for _, s := range []*realSpace{ben, chris} {
+		for i := range 50 {
+			s.waitFor(fmt.Sprintf("file %d.txt", i), []byte(fmt.Sprintf("text %d\n", i)))
+		}
+		s.waitFor("big.bin", big)
+	}
+	anna.waitFor("from chris.txt", []byte("hello\n"))
+
+	// Two people edit one file while they are apart.
+	first := "one\ntwo\nthree\n"
+	anna.create("doc.txt", []byte(first))
+	chris.waitFor("doc.txt", []byte(first))
+	cut()
+	edit := func(s *realSpace, text string) {
+		t.Helper()
+		info, err := s.Lookup(space.Root, "doc.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := info.Version
+		if _, err := s.Save(info.ID, &base, space.BytesContent([]byte(text)), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(anna, "ONE\ntwo\nthree\n")
+	edit(chris, "one\ntwo\nTHREE\n")
+	connectReal(t, ben, anna, rb, ra)
+	for _, s := range []*realSpace{anna, ben, chris} {
+		s.waitFor("doc.txt", []byte("ONE\ntwo\nTHREE\n"))
+	}
+	if n := ra.Refused() + rb.Refused() + rc.Refused(); n > 0 {
+		t.Errorf("%d entries refused among honest peers", n)
+	}
+}
