@@ -48,7 +48,7 @@ func TestPlug(t *testing.T) {
 	p.check(alice, "in the end")
 	w.Same(alice, bob, "plug")
 	p.check(bob, "in the end")
-	t.Logf("%d files acknowledged", len(p.ledger))
+	t.Logf("%d kills, %d files acknowledged", kills, len(p.ledger))
 }
 
 // A plug copies, kills and checks.

@@ -179,7 +179,7 @@ func (d *daemon) Share(_ context.Context, name string, req localapi.ShareRequest
 		return localapi.Invitation{}, &localapi.Error{Code: localapi.Usage, Message: "an invitation lasts from a second to 30 days"}
 	}
 	in, err := s.Invite(role, ttl)
-	if errors.Is(err, membership.ErrNotAllowed) || errors.Is(err, space.ErrReadOnly) {
+	if errors.Is(err, space.ErrNotAdmin) || errors.Is(err, membership.ErrNotAllowed) || errors.Is(err, space.ErrReadOnly) {
 		return localapi.Invitation{}, &localapi.Error{
 			Code:    localapi.Refused,
 			Message: fmt.Sprintf("only an admin may invite to %s, and you are %s", s.Name(), s.Role()),

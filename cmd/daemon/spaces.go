@@ -132,7 +132,7 @@ func (d *daemon) joinTopics() {
 
 // replicateLocked connects a space with its other devices.
 func (d *daemon) replicateLocked(s *openSpace) {
-	r := replicate.New(s.Space, d.part("replicate").With("space", s.Name()))
+	r := replicate.New(s.Space, d.part("replicate"))
 	s.synced = r.Synced()
 	s.leave = d.mesh.Join(s.Key().Topic(), r)
 }
@@ -146,7 +146,7 @@ func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
 	s.guests[in.SecretHash] = guest{
 		until: in.Expires,
 		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
-			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission").With("space", s.Name()),
+			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission"),
 		})),
 	}
 }
