@@ -25,13 +25,17 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Setenv("TMPDIR", dir); err != nil { // so that what is left behind is known to be ours
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	echofs = filepath.Join(dir, "echofs")
 	if out, err := exec.Command("go", "build", "-o", echofs, "../cmd/echofs").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
 		return 1
 	}
 	code := m.Run()
-	if left := mountsBelow(os.TempDir() + "/" + worldPrefix); len(left) > 0 {
+	if left := mountsBelow(dir + "/"); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "the tests left mounts behind: %s\n", strings.Join(left, " "))
 		return 1
 	}
