@@ -19,7 +19,8 @@ import (
 var errWait = errors.New("builds on what is not here yet")
 
 // waiting holds entries that came before what they build on. It is bounded:
-// what does not fit is dropped, and asked for again when peers next compare.
+// when it is full it begins anew, so that nobody can stop it up; what was in it
+// is asked for again when peers next compare.
 type waiting struct {
 	feeds map[identity.ID]map[uint64][]feed.Entry
 	bytes int
@@ -32,11 +33,12 @@ const (
 
 func (w *waiting) add(e feed.Entry) {
 	slot := w.feeds[e.Feed][e.Seq]
-	if w.bytes+len(e.Raw) > maxWaiting || len(slot) >= maxWaitingSlot ||
+	if len(slot) >= maxWaitingSlot ||
 		slices.ContainsFunc(slot, func(o feed.Entry) bool { return o.ID == e.ID }) {
 		return
 	}
-	if w.feeds == nil {
+	if w.feeds == nil || w.bytes+len(e.Raw) > maxWaiting {
+		w.bytes, slot = 0, nil
 		w.feeds = make(map[identity.ID]map[uint64][]feed.Entry)
 	}
 	if w.feeds[e.Feed] == nil {
@@ -194,7 +196,8 @@ func (s *Space) retryWaiting() []error {
 		for f := range s.wait.feeds {
 			for {
 				progress := false
-				for _, e := range s.wait.take(f, s.heads[f].Seq+1) {
+				head, _ := s.head(f)
+				for _, e := range s.wait.take(f, head.Seq+1) {
 					took, err := s.take1(&e)
 					if err != nil {
 						refused = append(refused, err)
@@ -274,7 +277,7 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 // vetAuthor checks the place of an entry in its feed, what it builds on, and
 // that its author might write as far as the author knew.
 func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
-	head, had := s.heads[e.Feed]
+	head, had := s.head(e.Feed)
 	if e.Seq <= head.Seq {
 		return fmt.Errorf("the feed has forked: another entry has this number")
 	}
@@ -322,6 +325,14 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 		return fmt.Errorf("its author was %s, not editor", role)
 	}
 	return nil
+}
+
+// head returns the last entry of a feed.
+func (s *Space) head(f identity.ID) (feed.Entry, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, ok := s.heads[f]
+	return e, ok
 }
 
 // knows reports whether an entry is in the log or about to be.

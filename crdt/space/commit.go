@@ -143,6 +143,7 @@ func (s *Space) commitLoop(ctx context.Context) error {
 			s.log.Error("changes cannot be committed; they stay in the journal", "space", s.name, "err", err)
 			retry.Reset(retryAfter)
 		}
+		s.reclaim()
 	}
 }
 

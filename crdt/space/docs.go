@@ -14,6 +14,7 @@ import (
 
 const (
 	docBudget  = 64 << 20 // memory of open documents
+	docReclaim = 64 << 20 // memory of closed documents after which it is given back
 	docTail    = 32       // changes stored one by one before a document is saved whole
 	docVersion = 1
 )
@@ -24,6 +25,7 @@ type docs struct {
 	open  map[string]*list.Element // of *openDoc
 	order list.List
 	cost  int64
+	freed int64 // cost of those closed since memory was last given back
 }
 
 type openDoc struct {
@@ -128,6 +130,7 @@ func (d *docs) drop(key string) {
 		o := d.order.Remove(el).(*openDoc)
 		delete(d.open, key)
 		d.cost -= o.cost
+		d.freed += o.cost
 		o.doc.Close()
 	}
 }
@@ -135,6 +138,19 @@ func (d *docs) drop(key string) {
 func (d *docs) closeAll() {
 	for key := range d.open {
 		d.drop(key)
+	}
+}
+
+// reclaim gives the memory of closed documents back, when it is much.
+func (s *Space) reclaim() {
+	s.write.Lock()
+	much := s.docs.freed > docReclaim
+	if much {
+		s.docs.freed = 0
+	}
+	s.write.Unlock()
+	if much {
+		document.Reclaim()
 	}
 }
 
