@@ -131,7 +131,7 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 			}
 		}
 		changed := in.exec != old || s.Mtime != nil && !oldTime.Equal(*s.Mtime)
-		if in.state == stateFresh && in.logged && changed {
+		if in.state == stateFresh && in.inLog && changed {
 			return v.log.append(heldRecord{
 				Kind: heldPlace, Key: in.key, Parent: in.parent, Name: in.name,
 				Exec: in.exec, Mtime: in.wc.mtime.UnixNano(),

@@ -131,7 +131,6 @@ func (v *volume) commitFresh(in *inode, final bool) error {
 			return nil // opened and closed by a shell before it writes
 		}
 		if v.sameFile(in, h) {
-			key, logged := in.key, in.logged
 			if err := v.adopt(in, h); err != nil {
 				return err
 			}
@@ -139,10 +138,7 @@ func (v *volume) commitFresh(in *inode, final bool) error {
 				return err
 			}
 			v.keepExec(in)
-			if logged {
-				return v.log.append(heldRecord{Kind: heldDone, Key: key})
-			}
-			return nil
+			return v.unlog(in)
 		}
 		in.hold, h.by = nil, nil
 		if err := v.settle(h); err != nil {
@@ -152,10 +148,27 @@ func (v *volume) commitFresh(in *inode, final bool) error {
 	if in.logged {
 		return nil
 	}
+	return v.logFresh(in)
+}
+
+// logFresh makes a fresh file survive the process; v.mu and in.mu are held.
+func (v *volume) logFresh(in *inode) error {
 	if err := v.log.append(in.record()); err != nil {
 		return err
 	}
-	in.logged, in.wc.dirty = true, false
+	in.inLog, in.logged, in.wc.dirty = true, true, false
+	return nil
+}
+
+// unlog notes that a file is not a fresh one any more; v.mu and in.mu are held.
+func (v *volume) unlog(in *inode) error {
+	if !in.inLog {
+		return nil
+	}
+	if err := v.log.append(heldRecord{Kind: heldDone, Key: in.key}); err != nil {
+		return err
+	}
+	in.inLog, in.logged = false, false
 	return nil
 }
 
@@ -291,10 +304,9 @@ func (v *volume) revive(in *inode) error {
 	}
 	in.state, in.inspace, in.key = stateFresh, false, v.log.key()
 	v.place(in, dir, name)
-	if err := v.log.append(in.record()); err != nil {
+	if err := v.logFresh(in); err != nil {
 		return err
 	}
-	in.logged, in.wc.dirty = true, false
 	if !in.writable() {
 		v.enqueueFresh(in)
 	}

@@ -230,8 +230,8 @@ func (v *volume) unlink(in, dir *inode, name string) error {
 func (v *volume) dropFresh(in *inode) error {
 	in.mu.Lock()
 	err := v.giveBack(in)
-	if err == nil && in.logged {
-		err = v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+	if err == nil {
+		err = v.unlog(in)
 	}
 	in.due = time.Time{}
 	in.mu.Unlock()

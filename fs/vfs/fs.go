@@ -151,7 +151,9 @@ func (f *FS) Forget(ino Ino) {
 	if err != nil || in.vol == nil {
 		return
 	}
-	in.mu.Lock()
+	if !in.mu.TryLock() {
+		return // in use
+	}
 	gone := in.state == stateOrphan && len(in.handles) == 0
 	in.mu.Unlock()
 	if gone {

@@ -64,6 +64,7 @@ const (
 	heldRemove                     // a document was unlinked
 	heldMove                       // a document was renamed to Parent and Name
 	heldDone                       // nothing is outstanding for Key
+	heldTaken                      // the space has made Node of a fresh file, perhaps not durably yet
 )
 
 const (
@@ -327,7 +328,7 @@ func nextHeld(data []byte) (heldRecord, []byte, error) {
 		return heldRecord{}, nil, errHeldRecord
 	}
 	r := heldRecord{Kind: heldKind(body[0]), Exec: body[1] == 1}
-	if r.Kind < heldFresh || r.Kind > heldDone || body[1] > 1 {
+	if r.Kind < heldFresh || r.Kind > heldTaken || body[1] > 1 {
 		return heldRecord{}, nil, errHeldRecord
 	}
 	r.Key = binary.LittleEndian.Uint64(body[2:])

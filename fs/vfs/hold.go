@@ -282,7 +282,7 @@ func (v *volume) leaveCopy(h *hold) error {
 	if err := v.log.append(heldRecord{Kind: heldDone, Key: h.key}, x.record()); err != nil {
 		return err
 	}
-	x.logged = true
+	x.inLog, x.logged, x.wc.dirty = true, true, false
 	v.enqueueFresh(x)
 	return nil
 }

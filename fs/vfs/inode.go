@@ -46,7 +46,8 @@ type inode struct {
 	exec    bool                  // fresh, orphan
 	mtime   time.Time             // fresh, orphan without a working copy
 	key     uint64                // fresh: name in the held log
-	logged  bool                  // fresh: the held log has its present content
+	inLog   bool                  // fresh: the held log has it
+	logged  bool                  // fresh: with its present content
 	hold    *hold                 // fresh: whose name it took
 	due     time.Time             // fresh: when to publish; zero while being written
 	inspace bool                  // orphan whose node a peer removed: a late save revives it

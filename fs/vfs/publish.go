@@ -125,15 +125,15 @@ func (v *volume) again(d due) {
 	v.enqueue(d)
 }
 
-// publishOne publishes one thing and returns its key in the held log, if the
-// log still has it; v.mu is held.
+// publishOne publishes one thing. For content it returns the key under which the
+// held log keeps that until the space has made it durable; v.mu is held.
 func (v *volume) publishOne(d due, ready *prepared) (uint64, error) {
 	if d.hold != nil {
 		if err := v.settleNode(d.hold); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return 0, err
 		}
 		v.unhold(d.hold)
-		return d.hold.key, nil
+		return 0, v.log.append(heldRecord{Kind: heldDone, Key: d.hold.key})
 	}
 	in := d.in
 	in.mu.Lock()
@@ -144,7 +144,14 @@ func (v *volume) publishOne(d due, ready *prepared) (uint64, error) {
 	if in.state != stateFresh || in.wc == nil {
 		return 0, nil
 	}
-	return in.key, v.publishFresh(in, ready)
+	if err := v.publishFresh(in, ready); err != nil {
+		return 0, err
+	}
+	if !in.inLog {
+		return 0, nil
+	}
+	in.inLog, in.logged = false, false
+	return in.key, v.log.append(heldRecord{Kind: heldTaken, Key: in.key, Node: in.node})
 }
 
 // publishFresh makes a node of a fresh file; v.mu and in.mu are held.

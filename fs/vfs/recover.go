@@ -59,6 +59,10 @@ func outstanding(records []heldRecord) []heldRecord {
 				out[i].Kind = heldDone
 			}
 			delete(at, r.Key)
+		case r.Kind == heldTaken:
+			if known {
+				out[i].Node = r.Node
+			}
 		case r.Kind == heldPlace:
 			if known {
 				out[i].Parent, out[i].Name, out[i].Exec, out[i].Mtime = r.Parent, r.Name, r.Exec, r.Mtime
@@ -106,6 +110,11 @@ func (v *volume) replay(r heldRecord) error {
 }
 
 func (v *volume) replayFresh(r heldRecord) error {
+	if r.Node != (space.NodeID{}) {
+		if _, err := v.tree.stat(r.Node); err == nil {
+			return nil // the space has it, and perhaps a later version of it
+		}
+	}
 	p := payload{data: r.Data}
 	if r.Work != "" {
 		f, err := os.Open(filepath.Join(v.workDir(), filepath.Base(r.Work)))

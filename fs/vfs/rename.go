@@ -182,6 +182,9 @@ func (r *renaming) fresh() error {
 			return r.decide()
 		}
 	}
+	if !in.inLog {
+		return nil
+	}
 	return v.log.append(heldRecord{
 		Kind: heldPlace, Key: in.key, Parent: in.parent, Name: in.name, Exec: in.exec, Mtime: in.wc.mtime.UnixNano(),
 	})
@@ -191,18 +194,13 @@ func (r *renaming) fresh() error {
 // source's mu is held.
 func (r *renaming) decide() error {
 	in := r.src
-	logged := in.logged
 	in.logged = false // under another name
 	if err := r.v.commitFresh(in, true); err != nil {
-		in.logged = logged
 		return err
 	}
 	if in.state == stateShared {
 		in.wc.close()
 		in.wc = nil
-		if logged {
-			return r.v.log.append(heldRecord{Kind: heldDone, Key: in.key})
-		}
 	}
 	return nil
 }
@@ -241,7 +239,7 @@ func (r *renaming) replace() error {
 			break
 		}
 	}
-	old, node, logged := in.node, doc.node, in.logged
+	old, node := in.node, doc.node
 	if err == nil {
 		in.node, w.base, w.exact, w.dirty = node, base, true, true
 		in.state = stateShared
@@ -250,7 +248,6 @@ func (r *renaming) replace() error {
 		if err != nil {
 			in.state, in.node = stateFresh, old
 			v.fs.bases.move(in.ino, doc.ino)
-			in.logged = logged
 		}
 	}
 	if err != nil {
@@ -264,15 +261,13 @@ func (r *renaming) replace() error {
 		in.wc = nil
 	}
 	v.keepExec(in)
+	err = v.unlog(in)
 	in.mu.Unlock()
 
 	v.orphan(doc)
 	v.byNode[node] = in
 	v.touch(r.to.node)
-	if logged {
-		return v.log.append(heldRecord{Kind: heldDone, Key: in.key})
-	}
-	return nil
+	return err
 }
 
 // symlink renames a shared symbolic link.
@@ -366,8 +361,7 @@ func (r *renaming) exchange() error {
 		v.unplace(b)
 		v.place(a, r.to.node, r.name2)
 		v.place(b, r.from.node, r.name)
-		a.logged, b.logged = true, true
-		return v.log.append(a.record(), b.record())
+		return errors.Join(v.logFresh(a), v.logFresh(b))
 	case a.state == stateShared: // the fresh one is always the source
 		r.from, r.to, r.name, r.name2, r.src, r.dst = r.to, r.from, r.name2, r.name, b, a
 	}
@@ -406,10 +400,9 @@ func (r *renaming) exchangeFresh(fresh, doc *inode) error {
 	defer doc.mu.Unlock()
 	doc.state, doc.wc, doc.exec, doc.pinned, doc.key = stateFresh, left, exec, nil, v.log.key()
 	v.place(doc, r.from.node, r.name)
-	if err := v.log.append(doc.record()); err != nil {
+	if err := v.logFresh(doc); err != nil {
 		return err
 	}
-	doc.logged = true
 	v.enqueueFresh(doc)
 	return nil
 }

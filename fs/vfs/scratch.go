@@ -266,8 +266,8 @@ func (r *renaming) toScratch() error {
 	} else {
 		in.mu.Lock()
 		err := v.giveBack(in)
-		if err == nil && in.logged {
-			err = v.log.append(heldRecord{Kind: heldDone, Key: in.key})
+		if err == nil {
+			err = v.unlog(in)
 		}
 		in.mu.Unlock()
 		if err != nil {
@@ -355,9 +355,7 @@ func (r *renaming) scratchToShared() error {
 	free := v.freeHold(r.to.node, r.name2) != nil
 	document := r.dst != nil && r.dst.state == stateShared && r.dst.kind == space.File
 	if !free && !document { // else the space gets it at once
-		if err = v.log.append(in.record()); err == nil {
-			in.logged = true
-		}
+		err = v.logFresh(in)
 	}
 	in.mu.Unlock()
 	if err == nil {
@@ -365,6 +363,9 @@ func (r *renaming) scratchToShared() error {
 	}
 	if err != nil {
 		in.mu.Lock()
+		if uerr := v.unlog(in); uerr != nil {
+			v.fs.log.Warn("undoing a rename", "space", v.name, "file", r.name, "err", uerr)
+		}
 		in.state, in.wc, in.up, in.name = stateScratch, nil, r.from, r.name
 		v.byOS[in.osIno] = in
 		in.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
-	"github.com/echofs/echofs/identity"
 )
 
 // shared is a space as this package uses it: the one place that calls it,
@@ -63,8 +62,6 @@ func (s *shared) content(p payload) (space.Content, error) {
 }
 
 func (s *shared) readOnly() bool { return s.space.ReadOnly() }
-
-func (s *shared) id() identity.ID { return s.space.ID() }
 
 func (s *shared) lookup(dir space.NodeID, name string) (space.Info, error) {
 	info, err := s.space.Lookup(dir, name)

@@ -422,6 +422,9 @@ func TestMain(m *testing.M) {
 			<-committed
 			stop()
 		}
+		if err := s.Rebuild(ctx); err != nil { // decompresses
+			panic(err)
+		}
 		cancel()
 		s.Close()
 		return m.Run()
