@@ -45,6 +45,9 @@ type simEnd struct {
 	heard          map[string]int  // kinds of message that came
 }
 
+// heard is something on its way to a session.
+type heard struct{ in input }
+
 type sim struct {
 	t     *testing.T
 	rnd   *rand.Rand
@@ -250,7 +253,10 @@ func (e *simEnd) do(o output) {
 		for _, l := range p.log[o.after:min(int(o.after)+3, len(p.log))] {
 			refs = append(refs, l.ref)
 		}
-		e.feed(logged{refs, p.creds})
+		// The space may change before the session hears what the log held.
+		e.todo = append([]output{heard{logged{refs, p.creds}}}, e.todo...)
+	case heard:
+		e.feed(o.in)
 	case sendEntries:
 		if !p.members[to.self.n] {
 			e.sim.t.Fatalf("peer %d sent entries to %d, which is no member", p.n, to.self.n)
@@ -416,6 +422,73 @@ func TestKeyAloneGivesNoEntries(t *testing.T) {
 	s.settle()
 	if len(s.peers[1].log) != 1 {
 		t.Fatal("the entry did not come after admission")
+	}
+}
+
+// TestEqualPeersSendNothing connects peers that have the same: heads and
+// timeframes say so, and that is all.
+func TestEqualPeersSendNothing(t *testing.T) {
+	s := newSim(t, 1, 3)
+	s.invite(s.peers[0], 1)
+	s.invite(s.peers[0], 2)
+	for range 5 {
+		s.writeEntry(s.peers[0])
+	}
+	s.connect(s.peers[0], s.peers[2])
+	s.settle()
+	for _, c := range s.peers[2].creds {
+		s.addCred(s.peers[1], c)
+	}
+	for _, e := range s.peers[0].log {
+		s.commit(s.peers[1], e)
+	}
+	s.connect(s.peers[1], s.peers[2])
+	s.settle()
+	for _, e := range s.peers[1].ends {
+		if n := e.heard["replicate.gotCredentials"] + e.heard["replicate.gotEntries"]; n != 0 {
+			t.Errorf("was sent %v", e.heard)
+		}
+	}
+}
+
+// TestLogGrowsWhileItIsRead commits an entry between the reading of the log and
+// the moment when the session hears what was read.
+func TestLogGrowsWhileItIsRead(t *testing.T) {
+	s := newSession([32]byte{1}, [32]byte{2})
+	grown := changed{member: true, have: func() have { return have{} }}
+	reads := func(in input) (n int) {
+		t.Helper()
+		outs, err := s.step(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outs {
+			if _, ok := o.(readLog); ok {
+				n++
+			}
+		}
+		return n
+	}
+	for _, in := range []input{gotProof{[32]byte{2}}, gotHeads{}, grown} {
+		if reads(in) != 0 {
+			t.Fatal("the log was read too early")
+		}
+	}
+	for i, tt := range []struct {
+		in   input
+		want int
+	}{
+		{gotHave{map[identity.ID]uint64{}}, 1},
+		{grown, 0},    // it is being read
+		{logged{}, 1}, // nothing was there, but it has grown since
+		{logged{}, 0}, // and now it is at its end
+		{grown, 1},
+		{logged{refs: []space.LogRef{{Pos: 1, Seq: 1}}}, 1},
+		{logged{}, 0},
+	} {
+		if n := reads(tt.in); n != tt.want {
+			t.Errorf("step %d: %d reads, want %d", i, n, tt.want)
+		}
 	}
 }
 
