@@ -15,11 +15,11 @@ import (
 // says so, with what to do, and the other space works.
 func TestDamagedSpace(t *testing.T) {
 	w := NewWorld(t)
-	alice := w.Up("alice")
+	alice, bob := w.Pair("bad")
 	alice.Run("space", "create", "good")
-	alice.Run("space", "create", "bad")
 	alice.Write("good/x.txt", "x\n")
 	alice.Write("bad/y.txt", "y\n")
+	bob.Sees("bad/y.txt", "y\n")
 	damaged := filepath.Join(alice.home, "spaces", spaceID(t, alice, "bad"), "space.db")
 	alice.Stop()
 
@@ -41,9 +41,33 @@ func TestDamagedSpace(t *testing.T) {
 	if len(problems) == 0 || !strings.Contains(problems[0].Message, "cannot be opened") {
 		t.Errorf("the status tells nothing of a damaged space: %+v", problems)
 	}
-	if out := alice.Run("status"); !strings.Contains(out, "PROBLEMS") {
+	if out := alice.Run("status"); !strings.Contains(out, "PROBLEMS") || !strings.Contains(out, "join it again") {
 		t.Errorf("the status is\n%s", out)
 	}
+	alice.Fails(1, "join it again", "space", "info", "bad")
+	bob.Sees("bad/y.txt", "y\n")
+}
+
+// TestDamagedSpaceComesBack joins a space again whose data here is damaged.
+func TestDamagedSpaceComesBack(t *testing.T) {
+	w := NewWorld(t)
+	alice, bob := w.Pair("notes")
+	bob.Write("notes/x.txt", "x\n")
+	alice.Sees("notes/x.txt", "x\n")
+	damaged := filepath.Join(bob.home, "spaces", spaceID(t, bob, "notes"), "space.db")
+	bob.Stop()
+	if err := os.Truncate(damaged, 100); err != nil {
+		t.Fatal(err)
+	}
+	bob.Up()
+	if out := bob.Run("space", "list"); !strings.Contains(out, "notes") || !strings.Contains(out, "cannot be opened") {
+		t.Errorf("the spaces are\n%s", out)
+	}
+	bob.Join(alice.Invite("notes"))
+	bob.Sees("notes/x.txt", "x\n")
+	bob.Write("notes/y.txt", "y\n")
+	alice.Sees("notes/y.txt", "y\n")
+	w.Same(alice, bob, "notes")
 }
 
 func spaceID(t *testing.T, d *Device, name string) string {

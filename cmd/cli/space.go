@@ -90,6 +90,10 @@ func (c *command) spaceList() *cli.Command {
 func (c *command) printSpaces(spaces []localapi.Space) {
 	rows := make([][]string, len(spaces))
 	for i, s := range spaces {
+		if s.Error != "" {
+			rows[i] = []string{s.Name, "-", "-", "-", "cannot be opened, see echofs status"}
+			continue
+		}
 		rows[i] = []string{s.Name, s.Role, fmt.Sprint(s.Members), fmt.Sprint(s.Peers), s.Path}
 	}
 	c.ui.table([]string{"SPACE", "ROLE", "MEMBERS", "CONNECTED", "FOLDER"}, rows)

@@ -14,6 +14,9 @@ import (
 	"github.com/echofs/echofs/cmd/localapi"
 )
 
+// stopTime is how long stopping may take before a signal ends it by force.
+const stopTime = 20 * time.Second
+
 func (c *command) up() *cli.Command {
 	return c.leaf(&cli.Command{
 		Name:      "up",
@@ -58,8 +61,9 @@ func (c *command) runUp(ctx *cli.Context) error {
 	}
 	run, stop := signal.NotifyContext(ctx.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	// A second Ctrl-C must still get through when stopping hangs.
-	context.AfterFunc(run, stop)
+	// More signals while it stops change nothing (a terminal and a script may both
+	// send one), unless stopping hangs: then the next one ends the process.
+	context.AfterFunc(run, func() { time.AfterFunc(stopTime, stop) })
 	cfg := daemon.Config{
 		Home:    home,
 		Mount:   ctx.String("mount"),

@@ -87,6 +87,11 @@ func (d *daemon) Spaces(context.Context) ([]localapi.Space, error) {
 	for _, s := range d.sorted() {
 		spaces = append(spaces, d.describe(s))
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, b := range d.broken {
+		spaces = append(spaces, localapi.Space{Name: b.name, ID: b.id, Error: b.err.Error()})
+	}
 	return spaces, nil
 }
 

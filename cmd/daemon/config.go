@@ -42,6 +42,8 @@ type settings struct {
 	Signal  []string `json:"signal,omitempty"`  // as they were asked for
 	Met     []string `json:"met,omitempty"`     // from invitations
 	Offline bool     `json:"offline,omitempty"` // `echofs offline` holds over a restart
+
+	Names map[string]string `json:"names,omitempty"` // of the spaces, by ID, for when one cannot be opened
 }
 
 const maxSettings = 64 << 10

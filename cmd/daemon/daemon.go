@@ -165,7 +165,7 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
 	})()
 
-	if err := d.settings.save(d.Home); err != nil {
+	if err := d.remember(nil); err != nil {
 		return err
 	}
 	defer start(ctx, "keeper", fail, d.keep)()

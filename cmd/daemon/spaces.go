@@ -20,9 +20,13 @@ import (
 	"github.com/echofs/echofs/net/replicate"
 )
 
-// newPrefix marks the folder of a space that is being made. One that is left
-// over was never acknowledged to anybody.
-const newPrefix = "new-"
+const (
+	// newPrefix marks the folder of a space that is being made. One that is left
+	// over was never acknowledged to anybody.
+	newPrefix = "new-"
+	// damagedPrefix marks the folder of a damaged space that was joined anew.
+	damagedPrefix = "damaged-"
+)
 
 // An openSpace is a space with what runs for it. Its fields are guarded by the
 // daemon's mu, the Space guards itself.
@@ -42,8 +46,9 @@ type guest struct {
 
 // A brokenSpace is one that could not be opened. The daemon goes on without it.
 type brokenSpace struct {
-	id  string
-	err error
+	id   string
+	name string // as remembered
+	err  error
 }
 
 func (d *daemon) spacesDir() string { return filepath.Join(d.Home, "spaces") }
@@ -77,11 +82,24 @@ func (d *daemon) openAll() error {
 			err = d.attach(s)
 		}
 		if err != nil {
-			d.broken = append(d.broken, brokenSpace{e.Name(), err})
-			d.log.Error("a space cannot be opened, the others work", "space", e.Name(), "err", err)
+			d.setBroken(e.Name(), err)
 		}
 	}
 	return nil
+}
+
+// howToMend is the next step after a space could not be opened.
+const howToMend = "ask a member for an invitation and join it again (what is damaged is kept), or restore its folder from a backup and restart"
+
+// setBroken notes that a space could not be opened.
+func (d *daemon) setBroken(id string, err error) {
+	b := brokenSpace{id: id, name: d.settings.Names[id], err: err}
+	if b.name == "" {
+		b.name = "space " + id[:8]
+	}
+	d.broken = append(d.broken, b)
+	d.problems.add(b.name, fmt.Sprintf("the space cannot be opened, the others work: %v", err), howToMend)
+	d.log.Info("a space cannot be opened, the others work", "space", b.name, "err", err)
 }
 
 // attach makes an open space part of the daemon: committed and mounted.
@@ -96,6 +114,15 @@ func (d *daemon) attach(s *space.Space) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.spaces[s.ID()] = &openSpace{Space: s, stop: stop, guests: map[[32]byte]guest{}}
+	if d.settings.Names == nil {
+		d.settings.Names = map[string]string{}
+	}
+	if id := s.ID().String(); d.settings.Names[id] != s.Name() {
+		d.settings.Names[id] = s.Name()
+		if err := d.settings.save(d.Home); err != nil {
+			d.log.Warn("the name of a space is not remembered", "space", s.Name(), "err", err)
+		}
+	}
 	return nil
 }
 
@@ -203,8 +230,8 @@ func (d *daemon) find(name string) (*openSpace, error) {
 		return byID[0], nil
 	}
 	for _, b := range d.broken {
-		if len(name) >= 6 && strings.HasPrefix(b.id, name) {
-			return nil, &localapi.Error{Code: localapi.Failed, Message: fmt.Sprintf("space %s cannot be opened: %v", b.id, b.err), Next: "restore its folder from a backup, or join it again", Err: b.err}
+		if b.name == name || len(name) >= 6 && strings.HasPrefix(b.id, name) {
+			return nil, &localapi.Error{Code: localapi.Failed, Message: fmt.Sprintf("the space %s cannot be opened: %v", b.name, b.err), Next: howToMend, Err: b.err}
 		}
 	}
 	return nil, &localapi.Error{Code: localapi.NotFound, Message: "there is no space " + name, Next: "see which there are: echofs space list"}
@@ -257,6 +284,9 @@ func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openS
 	if err := s.Close(); err != nil {
 		return nil, fmt.Errorf("keeping the new space: %w", err)
 	}
+	if err := d.setAside(id.String()); err != nil {
+		return nil, err
+	}
 	if err := os.Rename(tmp, filepath.Join(d.spacesDir(), id.String())); err != nil {
 		return nil, fmt.Errorf("keeping the new space: %w", err)
 	}
@@ -273,7 +303,24 @@ func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openS
 	return open, nil
 }
 
-// remember keeps signaling servers that an invitation named.
+// setAside makes room for a space that is joined again because its data here is
+// damaged. Nothing is deleted: it may hold what nobody else has.
+func (d *daemon) setAside(id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.IndexFunc(d.broken, func(b brokenSpace) bool { return b.id == id })
+	if i < 0 {
+		return nil
+	}
+	aside := filepath.Join(d.spacesDir(), fmt.Sprintf("%s%s-%d", damagedPrefix, id, time.Now().Unix()))
+	if err := os.Rename(filepath.Join(d.spacesDir(), id), aside); err != nil {
+		return fmt.Errorf("setting the damaged space aside: %w", err)
+	}
+	d.broken = slices.Delete(d.broken, i, i+1)
+	return nil
+}
+
+// remember keeps the settings, with signaling servers that an invitation named.
 func (d *daemon) remember(urls []string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
