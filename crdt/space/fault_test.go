@@ -195,3 +195,33 @@ func TestReadersEntryIsRefused(t *testing.T) {
 		t.Errorf("listing %q", got)
 	}
 }
+
+// Damage to what was made from the log is repaired from it when the space opens.
+func TestDamagedRecord(t *testing.T) {
+	s := founded(t)
+	f := create(t, s, "a.txt", "one\n")
+	save(t, s, f.ID, nil, "one\ntwo\n")
+	settle(t, s)
+	want := s.tree.Dump()
+	err := s.db.Update(func(tx *store.Tx) error { return tx.PutNode(f.ID, []byte("junk")) })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(Config{Dir: s.dir, Device: s.device, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tree.Dump(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if text, _ := read(t, s, f.ID); text != "one\ntwo\n" {
+		t.Errorf("text %q", text)
+	}
+	save(t, s, f.ID, nil, "one\ntwo\nthree\n")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Create(Root, "b", New{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("create after close: %v", err)
+	}
+}

@@ -158,6 +158,9 @@ func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
 		s.putText(e.doc.key, stored{data: []byte(e.text)})
 		s.tree.SetSize(op.Node, op.Edit.Base, int64(len(e.text)))
 		s.keep(e.doc, change.Change)
+		if now, ok := s.tree.Get(op.Node); ok && now.Key == op.Edit.Base { // who saved knows this text
+			s.bases.put(now.Tag, []byte(e.text))
+		}
 	}
 	if op.Content != nil || op.Edit != nil {
 		after := s.tree.TextKeys(op.Node)

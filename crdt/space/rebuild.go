@@ -17,20 +17,30 @@ const rebuildStep = 64
 // Rebuild drops everything that was made from the log and makes it again. The
 // space can be read meanwhile; changes wait.
 func (s *Space) Rebuild(ctx context.Context) error {
-	if err := s.commit(); err != nil {
-		return err
+	for {
+		if err := s.commit(); err != nil {
+			return err
+		}
+		done, err := s.rebuildCommitted(ctx)
+		if done || err != nil {
+			return err
+		}
 	}
+}
+
+// rebuildCommitted rebuilds if nothing waits for a commit.
+func (s *Space) rebuildCommitted(ctx context.Context) (done bool, err error) {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if !s.batch.empty() || s.inflight != nil {
-		return fmt.Errorf("rebuilding %s: changes keep coming; try again", s.name)
+		return false, nil
 	}
-	return s.rebuild(ctx)
+	return true, s.rebuild(ctx)
 }
 
 // rebuild makes the state from the log in one transaction, so that it is

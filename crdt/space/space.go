@@ -228,7 +228,12 @@ func (s *Space) loadTree() error {
 		if err := s.loadHeads(tx); err != nil {
 			return err
 		}
-		return tx.Nodes(func(id [16]byte, record []byte) error { return s.tree.Load(id, record) })
+		return tx.Nodes(func(id [16]byte, record []byte) error {
+			if err := s.tree.Load(id, record); err != nil {
+				return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+			}
+			return nil
+		})
 	})
 	switch {
 	case errors.Is(err, store.ErrDamaged) && len(s.heads) == len(s.durable) && len(s.heads) > 0:
