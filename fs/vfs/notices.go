@@ -18,6 +18,9 @@ func (n *notices) to(fn func([]Invalidation)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fn = fn
+	if fn == nil {
+		n.pending = nil
+	}
 }
 
 func (n *notices) add(i ...Invalidation) {

@@ -120,15 +120,18 @@ func TestReaderMayNotWrite(t *testing.T) {
 		dir, _, _ := p.walk("doc")
 		size := uint64(0)
 		for name, do := range map[string]func() error{
-			"open":     func() error { _, err := p.tryOpen("doc", wr); return err },
-			"create":   func() error { _, err := p.tryOpen("new", wr|creat); return err },
-			"scratch":  func() error { _, err := p.tryOpen("new~", wr|creat); return err },
-			"unlink":   func() error { return p.tryUnlink("doc") },
-			"rename":   func() error { return p.tryRename("doc", "new", 0) },
-			"mkdir":    func() error { _, err := b.fs.Mkdir(p.caller(), dir, "new", 0o755); return err },
-			"rmdir":    func() error { return b.fs.Rmdir(p.caller(), dir, "d") },
-			"symlink":  func() error { _, err := b.fs.Symlink(p.caller(), dir, "l", "x"); return err },
-			"truncate": func() error { _, err := b.fs.Setattr(p.caller(), p.stat("doc").Ino, nil, SetAttr{Size: &size}); return err },
+			"open":    func() error { _, err := p.tryOpen("doc", wr); return err },
+			"create":  func() error { _, err := p.tryOpen("new", wr|creat); return err },
+			"scratch": func() error { _, err := p.tryOpen("new~", wr|creat); return err },
+			"unlink":  func() error { return p.tryUnlink("doc") },
+			"rename":  func() error { return p.tryRename("doc", "new", 0) },
+			"mkdir":   func() error { _, err := b.fs.Mkdir(p.caller(), dir, "new", 0o755); return err },
+			"rmdir":   func() error { return b.fs.Rmdir(p.caller(), dir, "d") },
+			"symlink": func() error { _, err := b.fs.Symlink(p.caller(), dir, "l", "x"); return err },
+			"truncate": func() error {
+				_, err := b.fs.Setattr(p.caller(), p.stat("doc").Ino, nil, SetAttr{Size: &size})
+				return err
+			},
 		} {
 			if err := do(); !errors.Is(err, syscall.EROFS) {
 				t.Errorf("%s: %v, want EROFS", name, err)
