@@ -103,7 +103,7 @@ func TestPoisonedEdits(t *testing.T) {
 		{"an edit of a folder", dir.ID, tree.Version{Feed: base.Feed, N: 2}, stolen},
 	}
 	for _, tt := range tests {
-		err := b.change("poison", tt.node, func(c *change) error {
+		_, err := b.change("poison", tt.node, func(c *change) error {
 			op := c.next(tt.node, b.tree.Live(tt.node).Lamport)
 			op.Edit = &tree.Edit{Base: tt.base, Change: tt.change, Over: []tree.Version{tt.base}}
 			c.edits[op.N] = edited{void: true}

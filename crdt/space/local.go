@@ -23,6 +23,7 @@ const (
 type change struct {
 	s     *Space
 	feed  identity.ID
+	id    NodeID // whose Info the call returns
 	ops   []tree.Op
 	edits map[uint64]edited // by number of the operation
 }
@@ -45,41 +46,54 @@ func (c *change) next(node tree.NodeID, lamport uint64) *tree.Op {
 }
 
 // change runs fn under the write lock and makes what it collected happen: in
-// the journal first, then in memory, where nothing can fail any more.
-func (s *Space) change(name string, id NodeID, fn func(c *change) error) error {
+// the journal first, then in memory, where nothing can fail any more. It
+// returns what the node is then, before anybody else changes it.
+func (s *Space) change(name string, id NodeID, fn func(c *change) error) (Info, error) {
 	s.settledSoon()
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.closed {
-		return s.fail(name, id, ErrClosed)
+		return Info{}, s.fail(name, id, ErrClosed)
 	}
 	if s.ReadOnly() {
-		return s.fail(name, id, ErrReadOnly)
+		return Info{}, s.fail(name, id, ErrReadOnly)
 	}
 	feedID, err := s.ownFeed()
 	if err != nil {
-		return s.fail(name, id, err)
+		return Info{}, s.fail(name, id, err)
 	}
-	c := &change{s: s, feed: feedID, edits: make(map[uint64]edited)}
+	c := &change{s: s, feed: feedID, id: id, edits: make(map[uint64]edited)}
 	if err := fn(c); err != nil {
 		s.forget(c.edits)
-		return s.fail(name, id, err)
+		return Info{}, s.fail(name, id, err)
 	}
-	if len(c.ops) == 0 {
-		return nil
+	if len(c.ops) > 0 {
+		if err := c.happen(); err != nil {
+			s.forget(c.edits)
+			return Info{}, s.fail(name, id, err)
+		}
 	}
+	e, ok := s.tree.Get(c.id)
+	if !ok {
+		return Info{}, nil // removed
+	}
+	return s.info(e), nil
+}
+
+// happen journals the operations and applies them.
+func (c *change) happen() error {
+	s := c.s
 	groups := c.split()
-	frame, err := encodeFrame(feedID, groups)
-	if err == nil {
-		err = s.journal.Append(frame)
-	}
+	frame, err := encodeFrame(c.feed, groups)
 	if err != nil {
-		s.forget(c.edits)
-		return s.fail(name, id, err)
+		return err
 	}
-	s.apply(feedID, c.ops, c.edits, func() {
+	if err := s.journal.Append(frame); err != nil {
+		return err
+	}
+	s.apply(c.feed, c.ops, c.edits, func() {
 		for _, ops := range groups {
-			s.batch.add(localOps{feedID, ops})
+			s.batch.add(localOps{c.feed, ops})
 		}
 	}, false)
 	s.docs.trim()
@@ -174,8 +188,7 @@ func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
 
 // Create makes a node. An existing name is os.ErrExist.
 func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
-	var id NodeID
-	err := s.change("create", parent, func(c *change) error {
+	return s.change("create", parent, func(c *change) error {
 		if err := s.free(parent, name); err != nil {
 			return s.failAt("create", parent, name, err)
 		}
@@ -192,7 +205,8 @@ func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
 			}
 			content = &tree.Content{Kind: tree.Symlink, Data: []byte(n.Target)}
 		}
-		id = s.newID(parent, name, n.Kind)
+		id := s.newID(parent, name, n.Kind)
+		c.id = id
 		live := s.tree.Live(id)
 		op := c.next(id, live.Lamport)
 		op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
@@ -201,10 +215,6 @@ func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
 		op.Content.Over = versions(live.Content, live.Rest)
 		return nil
 	})
-	if err != nil {
-		return Info{}, err
-	}
-	return s.Stat(id)
 }
 
 func (s *Space) mtime(t time.Time) int64 {
@@ -269,7 +279,7 @@ func (s *Space) folder(id NodeID) error {
 // Move renames a node. With replace, what has the name already is removed in
 // the same entry.
 func (s *Space) Move(id, parent NodeID, name string, replace bool) (Info, error) {
-	err := s.change("rename", id, func(c *change) error {
+	return s.change("rename", id, func(c *change) error {
 		e, ok := s.tree.Get(id)
 		if !ok {
 			return os.ErrNotExist
@@ -291,17 +301,13 @@ func (s *Space) Move(id, parent NodeID, name string, replace bool) (Info, error)
 			return s.failAt("rename to", parent, name, err)
 		}
 		if e.Copy {
-			id, err = c.part(e, parent, name, nil, nil)
+			c.id, err = c.part(e, parent, name, nil, nil)
 			return err
 		}
 		live := s.tree.Live(id)
 		c.next(id, live.Lamport).Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
 		return nil
 	})
-	if err != nil {
-		return Info{}, err
-	}
-	return s.Stat(id)
 }
 
 // replace removes what e is moved over.
@@ -322,7 +328,7 @@ func (c *change) replace(e tree.Entry, parent NodeID, name string) error {
 
 // Exchange swaps the places of two nodes.
 func (s *Space) Exchange(a, b NodeID) error {
-	return s.change("exchange", a, func(c *change) error {
+	_, err := s.change("exchange", a, func(c *change) error {
 		ea, okA := s.tree.Get(a)
 		eb, okB := s.tree.Get(b)
 		switch {
@@ -342,11 +348,12 @@ func (s *Space) Exchange(a, b NodeID) error {
 		}
 		return nil
 	})
+	return err
 }
 
 // SetAttr sets attributes; nil leaves one as it is.
 func (s *Space) SetAttr(id NodeID, exec *bool, mtime *time.Time) error {
-	return s.change("setattr", id, func(c *change) error {
+	_, err := s.change("setattr", id, func(c *change) error {
 		e, ok := s.tree.Get(id)
 		if !ok {
 			return os.ErrNotExist
@@ -373,4 +380,5 @@ func (s *Space) SetAttr(id NodeID, exec *bool, mtime *time.Time) error {
 		c.next(id, live.Lamport).Meta = meta
 		return nil
 	})
+	return err
 }

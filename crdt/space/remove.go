@@ -9,13 +9,14 @@ import (
 
 // Remove deletes a node. A folder with something in it is ENOTEMPTY.
 func (s *Space) Remove(id NodeID) error {
-	return s.change("remove", id, func(c *change) error {
+	_, err := s.change("remove", id, func(c *change) error {
 		e, ok := s.tree.Get(id)
 		if !ok {
 			return os.ErrNotExist
 		}
 		return c.remove(e)
 	})
+	return err
 }
 
 // remove takes an entry away. Versions shown beside it become nodes of their own,

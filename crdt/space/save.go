@@ -27,7 +27,7 @@ const (
 // other content, a version they were not shown stays beside it. A nil base
 // means the current version. Content that is there already is no edit.
 func (s *Space) Save(id NodeID, base *string, c Content, mtime time.Time) (Info, error) {
-	err := s.change("save", id, func(ch *change) error {
+	return s.change("save", id, func(ch *change) error {
 		e, ok := s.tree.Get(id)
 		switch {
 		case !ok:
@@ -39,22 +39,18 @@ func (s *Space) Save(id NodeID, base *string, c Content, mtime time.Time) (Info,
 		}
 		stale := base != nil && *base != e.Tag
 		if c.ref == nil && tree.IsText(c.data) && e.Kind == tree.Bytes && e.Text {
-			return ch.saveText(&id, e, base, string(c.data), s.mtime(mtime))
+			return ch.saveText(e, base, string(c.data), s.mtime(mtime))
 		}
 		content, err := s.op(c)
 		if err != nil {
 			return err
 		}
-		return ch.saveWhole(&id, e, content, base, stale, s.mtime(mtime))
+		return ch.saveWhole(e, content, base, stale, s.mtime(mtime))
 	})
-	if err != nil {
-		return Info{}, err
-	}
-	return s.Stat(id)
 }
 
 // saveText merges a text into the one that is there.
-func (c *change) saveText(id *NodeID, e tree.Entry, base *string, text string, mtime int64) error {
+func (c *change) saveText(e tree.Entry, base *string, text string, mtime int64) error {
 	s := c.s
 	key := textKey(e.Node, e.Key)
 	data, err := s.text(key)
@@ -81,7 +77,7 @@ func (c *change) saveText(id *NodeID, e tree.Entry, base *string, text string, m
 		if err != nil {
 			return err
 		}
-		return c.saveWhole(id, e, content, nil, false, mtime)
+		return c.saveWhole(e, content, nil, false, mtime)
 	}
 	if e.Copy || !tree.IsText([]byte(merged)) || current == "" && len(merged) > maxFirstEdit {
 		return whole()
@@ -127,7 +123,7 @@ func (c *change) saveText(id *NodeID, e tree.Entry, base *string, text string, m
 }
 
 // saveWhole writes content that does not merge.
-func (c *change) saveWhole(id *NodeID, e tree.Entry, content *tree.Content, base *string, stale bool, mtime int64) error {
+func (c *change) saveWhole(e tree.Entry, content *tree.Content, base *string, stale bool, mtime int64) error {
 	s := c.s
 	if e.Kind == content.Kind && !e.Edited {
 		same := content.Kind == tree.Blob && e.Size == content.Size && bytes.Equal(e.Hash[:], content.Hash)
@@ -141,8 +137,8 @@ func (c *change) saveWhole(id *NodeID, e tree.Entry, content *tree.Content, base
 	}
 	meta := &tree.Meta{Exec: e.Exec, Mtime: mtime}
 	if e.Copy {
-		detached, err := c.part(e, e.Parent, e.Name, content, meta)
-		*id = detached
+		var err error
+		c.id, err = c.part(e, e.Parent, e.Name, content, meta)
 		return err
 	}
 	live := s.tree.Live(e.ID)
