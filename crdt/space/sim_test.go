@@ -97,7 +97,7 @@ func (sim *simulation) step() {
 	dir := dirs[sim.rnd.IntN(len(dirs))]
 	name := fmt.Sprintf("n%d.txt", sim.rnd.IntN(6))
 	var err error
-	switch op := sim.rnd.IntN(14); {
+	switch op := sim.rnd.IntN(17); {
 	case op == 0:
 		tok := sim.token()
 		if _, err = d.s.Create(dir, name, New{Content: BytesContent([]byte(tok + "\n"))}); err != nil {
@@ -123,6 +123,19 @@ func (sim *simulation) step() {
 		text, _ := read(sim.t, d.s, f.ID)
 		if !strings.Contains(text, "\x00") { // becomes binary and keeps its tokens
 			_, err = d.s.Save(f.ID, nil, BytesContent([]byte(text+"\x00\n"+sim.token()+"\n")), time.Time{})
+		}
+	case op == 14 && len(infos) > 1:
+		err = d.s.Exchange(infos[sim.rnd.IntN(len(infos))].ID, infos[sim.rnd.IntN(len(infos))].ID)
+	case op == 15 && len(infos) > 0:
+		exec, mtime := sim.rnd.IntN(2) == 0, time.Unix(int64(sim.rnd.IntN(1000)), 5)
+		err = d.s.SetAttr(infos[sim.rnd.IntN(len(infos))].ID, &exec, &mtime)
+	case op == 16 && len(files) > 1 && sim.rnd.IntN(3) == 0:
+		over := files[sim.rnd.IntN(len(files))]
+		text, _ := read(sim.t, d.s, over.ID)
+		if from := files[sim.rnd.IntN(len(files))]; from.ID != over.ID {
+			if _, err = d.s.Move(from.ID, over.Parent, over.Name, true); err == nil {
+				sim.drop(text)
+			}
 		}
 	case op == 11:
 		sim.commit(d)
