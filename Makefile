@@ -15,8 +15,9 @@ test: ## all tests
 race: ## the packages with the most goroutines, under the race detector
 	$(GO) test -race -timeout 10m $(RACE)
 
-bench: ## all benchmarks, with the rivals in the same run
-	$(GO) test -run '^$$' -bench . -timeout 60m ./...
+bench: ## what we aim at, beside the rivals in the same run; then the benchmarks of each package
+	$(GO) test -run '^$$' -bench '^BenchmarkAims$$' -benchtime 1x -timeout 30m ./integration
+	$(GO) test -run '^$$' -bench . -benchtime 100ms -timeout 30m $(filter-out %/integration,$(shell $(GO) list ./...))
 
 fuzz: ## every fuzz target for TIME (1m, or 2000x for a number of inputs)
 	./.ci/fuzz $(TIME)

@@ -292,7 +292,7 @@ func onlyFile(w *World, d *Device, folder, name string) {
 }
 
 // visible lists a folder without scratch files.
-func visible(t *testing.T, dir string) (names []string) {
+func visible(t testing.TB, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {

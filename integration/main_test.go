@@ -15,6 +15,13 @@ var echofs string
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if raw := os.Getenv(rivalVariable); raw != "" {
+		if err := rivalMain(raw); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		fmt.Fprintln(os.Stderr, "the tests mount real file systems, and this machine has no FUSE: modprobe fuse, or give the container --device /dev/fuse")
 		return 1

@@ -210,7 +210,7 @@ func (p *plug) check(d *Device, when string) {
 	}
 }
 
-func goroot(t *testing.T) string {
+func goroot(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

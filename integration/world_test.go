@@ -26,14 +26,14 @@ const patience = 2 * time.Minute
 // A World is a set of devices, each a real daemon in a home and with a mount
 // point of its own, below one temporary folder.
 type World struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	devices []*Device
 }
 
 // NewWorld makes an empty world that ends with the test: daemons are stopped,
 // and whatever is still mounted is detached and fails the test.
-func NewWorld(t *testing.T) *World {
+func NewWorld(t testing.TB) *World {
 	t.Helper()
 	dir, err := os.MkdirTemp("", worldPrefix)
 	if err != nil {

@@ -1,0 +1,181 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// An operation of a file system, done count times by one call of work. The
+// tree below dir is its own.
+type operation struct {
+	name    string
+	count   int
+	prepare func(t testing.TB, dir string)
+	work    func(t testing.TB, dir string, round int)
+}
+
+// files compares operations with the loopback and the disk.
+func (m *measures) files(b *testing.B, _ int) {
+	w := NewWorld(b)
+	alice := w.Up("alice")
+	alice.Run("space", "create", "bench")
+	places := []struct{ name, dir string }{
+		{"ours", alice.Path("bench")}, {"loopback", newLoopback(b).dir}, {"disk", b.TempDir()},
+	}
+	for n, op := range operations(m.size) {
+		m.operations = append(m.operations, op.name)
+		for _, p := range places {
+			dir := filepath.Join(p.dir, fmt.Sprint("op", n))
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				b.Fatal(err)
+			}
+			if op.prepare != nil {
+				op.prepare(b, dir)
+			}
+		}
+		for round := range 1 + m.size.rounds {
+			for _, p := range places {
+				start := time.Now()
+				op.work(b, filepath.Join(p.dir, fmt.Sprint("op", n)), round)
+				if round > 0 { // the first time is for the caches
+					m.addTime(op.name+" "+p.name, time.Since(start)/time.Duration(op.count))
+				}
+			}
+		}
+	}
+}
+
+func operations(size size) []operation {
+	const some = 200
+	text := string(bytes.Repeat([]byte("a line of text, more or less\n"), 350)) // 10 KB
+	some2k := func(t testing.TB, dir string) { fill(t, dir, some, text[:2000]) }
+	return []operation{
+		{"create", some, nil, func(t testing.TB, dir string, round int) {
+			for n := range some {
+				put(t, filepath.Join(dir, fmt.Sprintf("new-%d-%d", round, n)), "a line of text\n")
+			}
+		}},
+		{"stat", some, some2k, func(t testing.TB, dir string, _ int) {
+			for n := range some {
+				if _, err := os.Stat(nth(dir, n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+		{"open, read, close", some, some2k, func(t testing.TB, dir string, _ int) {
+			for n := range some {
+				read(t, nth(dir, n))
+			}
+		}},
+		{"atomic save, 10 KB", 50, nil, func(t testing.TB, dir string, round int) {
+			for n := range 50 {
+				path := filepath.Join(dir, "notes.txt")
+				put(t, path+".tmp", fmt.Sprintf("version %d of round %d %s", n, round, text))
+				rename(t, path+".tmp", path)
+			}
+		}},
+		{"rename", some, some2k, func(t testing.TB, dir string, round int) {
+			for n := range some {
+				from, to := nth(dir, n), filepath.Join(dir, fmt.Sprint("moved", n))
+				if round%2 == 1 {
+					from, to = to, from
+				}
+				rename(t, from, to)
+			}
+		}},
+		{fmt.Sprintf("list %d", size.list), 1, func(t testing.TB, dir string) { fill(t, dir, size.list, "x\n") },
+			func(t testing.TB, dir string, _ int) {
+				if list, err := os.ReadDir(dir); err != nil || len(list) != size.list {
+					t.Fatal(len(list), err)
+				}
+			}},
+		{fmt.Sprintf("write %d MiB", size.stream>>20), 1, nil, func(t testing.TB, dir string, round int) {
+			writeStream(t, size.stream, dir, fmt.Sprint("stream", round), uint64(round))
+			if round > 0 {
+				if err := os.Remove(filepath.Join(dir, fmt.Sprint("stream", round-1))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+		{fmt.Sprintf("read %d MiB", size.stream>>20), 1, func(t testing.TB, dir string) { writeStream(t, size.stream, dir, "stream", 1000) },
+			func(t testing.TB, dir string, _ int) {
+				f := open(t, filepath.Join(dir, "stream"))
+				defer f.Close()
+				if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil || n != int64(size.stream) {
+					t.Fatal(n, err)
+				}
+			}},
+		{"read 4 KiB at random", 2000, func(t testing.TB, dir string) { writeStream(t, size.stream, dir, "stream", 2000) },
+			func(t testing.TB, dir string, round int) {
+				f := open(t, filepath.Join(dir, "stream"))
+				defer f.Close()
+				random, buf := rand.New(rand.NewPCG(uint64(round), 0)), make([]byte, 4<<10)
+				for range 2000 {
+					if _, err := f.ReadAt(buf, random.Int64N(int64(size.stream-len(buf)))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}},
+	}
+}
+
+// stream writes a large file of bytes that occur nowhere else.
+func writeStream(t testing.TB, total int, dir, name string, seed uint64) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1<<20)
+	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	random.Read(buf)
+	for n := range total >> 20 {
+		for at := 0; at < len(buf); at += 4 << 10 { // new bytes cost no time worth mentioning
+			copy(buf[at:], fmt.Sprint(seed, n, at))
+		}
+		if _, err := f.Write(buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fill(t testing.TB, dir string, files int, text string) {
+	t.Helper()
+	for n := range files {
+		put(t, nth(dir, n), text)
+	}
+}
+
+func nth(dir string, n int) string { return filepath.Join(dir, fmt.Sprint("f", n)) }
+
+func put(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
