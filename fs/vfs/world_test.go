@@ -65,8 +65,9 @@ func (w *world) start(s *space.Space) {
 		Dir: filepath.Join(w.dir, "local"), UID: 1000, GID: 1000,
 		Process: func(tid uint32) uint32 { return tid },
 	})
-	w.told = make(chan []Invalidation, 10000)
-	w.fs.Invalidations(func(i []Invalidation) { w.told <- i })
+	told := make(chan []Invalidation, 10000)
+	w.told = told
+	w.fs.Invalidations(func(i []Invalidation) { told <- i })
 	if err := w.fs.Add("s", s); err != nil {
 		w.t.Fatal(err)
 	}
