@@ -122,6 +122,15 @@ func (s *Terminal) Shows(texts ...string) string {
 // Ends waits until the program has ended, which it must do well.
 func (s *Terminal) Ends() {
 	s.w.t.Helper()
+	s.Gone()
+	if s.err != nil {
+		s.w.t.Errorf("%s: %v\n%s", s.name, s.err, tailOf(s.plain(), 1000))
+	}
+}
+
+// Gone waits until the program has ended.
+func (s *Terminal) Gone() {
+	s.w.t.Helper()
 	s.w.Eventually(s.name+" ends", func() error {
 		select {
 		case <-s.done:
@@ -130,9 +139,6 @@ func (s *Terminal) Ends() {
 			return fmt.Errorf("it shows %q", tailOf(s.plain(), 500))
 		}
 	})
-	if s.err != nil {
-		s.w.t.Errorf("%s: %v\n%s", s.name, s.err, tailOf(s.plain(), 1000))
-	}
 }
 
 // NeverShowed fails the test if the program has printed one of texts.
