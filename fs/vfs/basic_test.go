@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -207,6 +209,30 @@ func TestLargeFile(t *testing.T) {
 		left, _ := os.ReadDir(w.fs.volumes["s"].workDir())
 		if len(left) > 0 {
 			t.Errorf("left over: %v", left)
+		}
+	})
+}
+
+func TestHeldFilesAreBoundedInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		data := strings.Repeat("0123456\x00", memoryLimit/8)
+		for i := range 80 {
+			p.write(fmt.Sprint(i), data)
+		}
+		if got := w.fs.held.Load(); got > heldMemory || got == 0 {
+			t.Errorf("%d bytes in memory", got)
+		}
+		if p.read("0") != data || p.read("79") != data {
+			t.Error("content is lost")
+		}
+		w.pass()
+		if got := w.fs.held.Load(); got != 0 {
+			t.Errorf("%d bytes in memory after all is published", got)
+		}
+		if len(w.published()) != 80 || p.read("79") != data {
+			t.Error("content is lost")
 		}
 	})
 }

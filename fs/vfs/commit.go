@@ -153,6 +153,9 @@ func (v *volume) commitFresh(in *inode, final bool) error {
 
 // logFresh makes a fresh file survive the process; v.mu and in.mu are held.
 func (v *volume) logFresh(in *inode) error {
+	if err := in.wc.hold(&v.fs.held); err != nil {
+		return err
+	}
 	if err := v.log.append(in.record()); err != nil {
 		return err
 	}

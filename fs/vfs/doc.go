@@ -20,6 +20,9 @@
 //     backup) or belongs to version control. It is an ordinary file on this
 //     device's disk and never leaves it.
 //
+// Fresh files wait in memory up to a bound and then in files. A fresh file that
+// stays open is published when it is closed, or when the space is taken down.
+//
 // Every process is a replica (ARCHITECTURE.md, idea 1): the package remembers
 // what text each was shown and compares its save with that.
 //

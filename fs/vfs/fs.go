@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type FS struct {
 	procs   *processes
 	bases   *bases
 	queue   *notices
+	held    atomic.Int64 // bytes of fresh files in memory
 
 	mu        sync.Mutex // guards the fields below
 	closed    bool

@@ -233,7 +233,7 @@ func (h *Handle) Fsync(Caller) error {
 		return in.vol.tree.sync()
 	case stateFresh:
 		if file != nil {
-			if err := file.Sync(); err != nil {
+			if err := errors.Join(file.Sync(), syncDir(in.vol.workDir())); err != nil {
 				return err
 			}
 		}
@@ -360,17 +360,23 @@ func (h *Handle) Allocate(c Caller, off, size int64, mode uint32) error {
 func (h *Handle) osFile() (*os.File, error) {
 	h.osMu.Lock()
 	defer h.osMu.Unlock()
-	if h.os != nil {
-		return h.os, nil
+	if h.os == nil {
+		return nil, syscall.ESTALE
 	}
-	// The file became scratch while it was open.
-	h.in.mu.Lock()
-	path := h.in.osPath()
-	h.in.mu.Unlock()
+	return h.os, nil
+}
+
+// reopen gives a handle the file of this device that its inode has become.
+func (h *Handle) reopen(path string) error {
 	f, err := os.OpenFile(path, int(h.flags&(syscall.O_ACCMODE|syscall.O_APPEND)), 0)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	h.osMu.Lock()
+	defer h.osMu.Unlock()
+	if h.os != nil {
+		h.os.Close()
 	}
 	h.os = f
-	return f, nil
+	return nil
 }

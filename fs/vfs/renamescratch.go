@@ -106,6 +106,11 @@ func (r *renaming) becomeScratch(path string) error {
 	in.wc, in.due = nil, time.Time{}
 	in.state, in.up, in.name, in.osIno = stateScratch, r.to, r.name2, st.Ino
 	r.v.byOS[st.Ino] = in
+	for h := range in.handles {
+		if err := h.reopen(path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -131,15 +131,10 @@ func (in *inode) scratchAttr(h *Handle) (Attr, error) {
 	err := syscall.Lstat(in.osPath(), &st)
 	if err != nil || st.Ino != in.osIno { // the name is gone: ask an open file
 		err = syscall.ENOENT
-		if h == nil || h.os == nil {
-			for other := range in.handles {
-				if other.os != nil {
-					h = other
-				}
+		for other := range in.handles {
+			if f, ferr := other.osFile(); ferr == nil && (h == nil || h == other) {
+				err = syscall.Fstat(int(f.Fd()), &st)
 			}
-		}
-		if h != nil && h.os != nil {
-			err = syscall.Fstat(int(h.os.Fd()), &st)
 		}
 	}
 	if err != nil {
@@ -158,7 +153,8 @@ func contentReader(c *content) io.Reader { return io.NewSectionReader(c, 0, c.si
 // copyOut writes what a file holds now to a file of this device; in.mu is held.
 func (v *volume) copyOut(in *inode, path string) error {
 	var r io.Reader
-	exec, mtime := in.exec, in.mtime
+	exec := in.exec
+	var mtime time.Time
 	if in.wc != nil && (in.state != stateShared || in.wc.dirty) {
 		r, mtime = io.NewSectionReader(in.wc, 0, in.wc.size), in.wc.mtime
 	} else {

@@ -261,7 +261,6 @@ func TestInvalidations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		p, node := w.shared("doc", before)
-		ino := p.stat("doc").Ino
 		root, _, _ := p.walk("doc")
 		drain := func() (all []Invalidation) {
 			for {
@@ -289,7 +288,7 @@ func TestInvalidations(t *testing.T) {
 		if got := drain(); len(got) > 0 {
 			t.Errorf("told of its own doing: %+v", got)
 		}
-		ino = p.stat("doc").Ino
+		ino := p.stat("doc").Ino
 		w.remote(node, "zero\n"+before)
 		if got := drain(); len(got) == 0 || !got[0].Content || got[0].Ino != ino || got[0].Name != "doc" || got[0].Parent != root {
 			t.Errorf("told of a change: %+v", got)

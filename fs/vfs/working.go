@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 
 const (
 	memoryLimit = 1 << 20   // a working copy above this lives in a file
+	heldMemory  = 64 << 20  // bytes of fresh files in memory; above this they go to files
 	textLimit   = 256 << 10 // a text above this is not merged by the character
 	inlineLimit = 64 << 10  // bytes that are not text and still travel in an entry
 )
@@ -26,6 +28,9 @@ type workingCopy struct {
 	base  *version // what it was made from, or what was current when it began
 	exact bool     // it was made from base; false: the file is being written anew
 	who   proc     // whose save it is
+
+	held  *atomic.Int64 // counts the bytes of data, while the copy is held back
+	heldN int64         // how many it counts of this one
 
 	dirty bool      // differs from what was committed
 	clean string    // version of the space that the last commit made; "" before one
@@ -156,7 +161,27 @@ func (w *workingCopy) text() (string, bool) {
 	return string(data), true
 }
 
+// hold counts a copy that waits to be published. When too much waits in memory
+// it goes to a file.
+func (w *workingCopy) hold(in *atomic.Int64) error {
+	w.unhold()
+	if w.file == nil && in.Load()+int64(len(w.data)) > heldMemory {
+		return w.spill()
+	}
+	w.held, w.heldN = in, int64(len(w.data))
+	in.Add(w.heldN)
+	return nil
+}
+
+func (w *workingCopy) unhold() {
+	if w.held != nil {
+		w.held.Add(-w.heldN)
+		w.held = nil
+	}
+}
+
 func (w *workingCopy) close() {
+	w.unhold()
 	if w.file != nil {
 		w.file.Close()
 		os.Remove(w.file.Name())
