@@ -197,9 +197,7 @@ func (v *volume) unlink(in, dir *inode, name string) error {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
-		if in.up == dir && in.name == name {
-			v.unscratched(in)
-		}
+		v.unnamed(in, link{dir, name})
 		return nil
 	case in.state == stateFresh:
 		return v.dropFresh(in)
@@ -285,9 +283,7 @@ func (v *volume) link(in, dir *inode, name string) (*inode, error) {
 		if err := os.Link(in.osPath(), path); err != nil {
 			return nil, err
 		}
-		in.mu.Lock()
-		in.up, in.name = dir, name // the old name often goes next
-		in.mu.Unlock()
+		in.named(link{dir, name}, true) // git's old name goes next
 		return in, nil
 	}
 	in.mu.Lock()

@@ -156,11 +156,17 @@ func (f *FS) Forget(ino Ino) {
 	if !in.mu.TryLock() {
 		return // in use
 	}
-	gone := in.state == stateOrphan && len(in.handles) == 0
+	in.forgot = true
+	done := in.doneLocked()
 	in.mu.Unlock()
-	if gone {
+	if done {
 		f.drop(in)
 	}
+}
+
+// doneLocked reports whether nobody will ask for an inode again; in.mu is held.
+func (in *inode) doneLocked() bool {
+	return in.forgot && len(in.handles) == 0 && (in.state == stateOrphan || in.state == stateScratch && in.gone)
 }
 
 // drop forgets an inode that has no name and is not open.

@@ -261,12 +261,16 @@ func (h *Handle) Release(Caller) error {
 		}
 	}
 	h.content, h.old = nil, nil
+	done := in.doneLocked()
 	in.mu.Unlock()
 	h.osMu.Lock()
 	if h.os != nil {
 		h.os.Close()
 	}
 	h.osMu.Unlock()
+	if done {
+		defer in.fs.drop(in)
+	}
 	var err error
 	if dirty || last && h.writes() {
 		if err = in.commit(true); err != nil {

@@ -37,6 +37,7 @@ type inode struct {
 	up     *inode       // scratch: its folder
 	name   string       // with parent or up
 	osIno  uint64       // scratch: number on the disk
+	links  []link       // scratch: other names of the same file
 
 	mu      sync.Mutex // guards the fields below
 	wc      *workingCopy
@@ -50,7 +51,15 @@ type inode struct {
 	logged  bool                  // fresh: with its present content
 	hold    *hold                 // fresh: whose name it took
 	due     time.Time             // fresh: when to publish; zero while being written
+	gone    bool                  // scratch: not on the disk any more
+	forgot  bool                  // the kernel knows it no more
 	inspace bool                  // orphan whose node a peer removed: a late save revives it
+}
+
+// A link is a name of a scratch file.
+type link struct {
+	up   *inode
+	name string
 }
 
 // content is one version of a file, open for reading.
@@ -177,6 +186,7 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.forgot = false
 	if in.state == stateScratch {
 		return in.scratchAttr(h)
 	}

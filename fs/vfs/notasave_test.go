@@ -160,6 +160,13 @@ func TestScratchStays(t *testing.T) {
 		if got := p.read("d/.git/objects/ab12"); got != "object" {
 			t.Errorf("linked: %q", got)
 		}
+		p.link("d/.git/objects/ab12", "d/.git/objects/cd34")
+		ino := p.stat("d/.git/objects/cd34").Ino
+		p.unlink("d/.git/objects/cd34")
+		// The kernel asks by number, without looking the name up again.
+		if a, err := w.fs.Getattr(p.caller(), ino, nil); err != nil || a.Nlink != 1 {
+			t.Errorf("after unlinking another name: %+v, %v", a, err)
+		}
 		p.write("d/.git/index.lock", "index")
 		p.rename("d/.git/index.lock", "d/.git/index")
 		p.rename("d", "e")

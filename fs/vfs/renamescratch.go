@@ -28,11 +28,10 @@ func (r *renaming) scratchToScratch() error {
 		return err
 	}
 	if r.dst != nil {
-		r.v.unscratched(r.dst)
+		r.v.unnamed(r.dst, link{r.to, r.name2})
 	}
-	r.src.mu.Lock()
-	r.src.up, r.src.name = r.to, r.name2
-	r.src.mu.Unlock()
+	r.src.named(link{r.to, r.name2}, true)
+	r.v.unnamed(r.src, link{r.from, r.name})
 	return nil
 }
 
@@ -69,7 +68,7 @@ func (r *renaming) toScratch() error {
 		return err
 	}
 	if r.dst != nil {
-		v.unscratched(r.dst)
+		v.unnamed(r.dst, link{r.to, r.name2})
 	}
 	if in.state == stateShared {
 		if err := v.holdNode(backedUp, in, r.from.node, r.name, heldRecord{Kind: heldRemove}); err != nil {
@@ -124,7 +123,7 @@ func (r *renaming) linkToScratch(path string) error {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
-		r.v.unscratched(r.dst)
+		r.v.unnamed(r.dst, link{r.to, r.name2})
 	}
 	if err := os.Symlink(info.Target, path); err != nil {
 		return err

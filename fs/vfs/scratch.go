@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -55,11 +56,7 @@ func (v *volume) scratchInode(dir *inode, name string, st *syscall.Stat_t) *inod
 	}
 	in := v.byOS[st.Ino]
 	if in != nil && in.kind == kind && in.state == stateScratch {
-		if in.up != dir || in.name != name {
-			in.mu.Lock()
-			in.up, in.name = dir, name
-			in.mu.Unlock()
-		}
+		in.named(link{dir, name}, st.Nlink > 1)
 		return in
 	}
 	in = &inode{fs: v.fs, vol: v, kind: kind, state: stateScratch, up: dir, name: name, osIno: st.Ino}
@@ -69,16 +66,54 @@ func (v *volume) scratchInode(dir *inode, name string, st *syscall.Stat_t) *inod
 }
 
 // unscratched forgets that an inode is on the disk; v.mu is held. Its open
-// handles go on with the file they have.
+// handles go on with the file they have. Its number stays taken until the
+// kernel forgets it: the disk may use its own number for another file at once.
 func (v *volume) unscratched(in *inode) {
 	if v.byOS[in.osIno] == in {
 		delete(v.byOS, in.osIno)
 	}
 	in.mu.Lock()
-	unused := len(in.handles) == 0
+	in.gone = true
 	in.mu.Unlock()
-	if unused {
-		v.fs.drop(in)
+}
+
+// named notes a name of a scratch file; more says that the file may have its
+// other names still. v.mu is held.
+func (in *inode) named(l link, more bool) {
+	if in.up == l.up && in.name == l.name {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !more {
+		in.links = nil
+	} else if old := (link{in.up, in.name}); !slices.Contains(in.links, old) {
+		in.links = append(in.links, old)
+	}
+	in.up, in.name = l.up, l.name
+	in.unlinkLocked(l)
+}
+
+// unlinkLocked drops l from the other names.
+func (in *inode) unlinkLocked(ls ...link) {
+	in.links = slices.DeleteFunc(in.links, func(o link) bool { return slices.Contains(ls, o) })
+}
+
+// unnamed notes that a name of a scratch file is gone; v.mu is held. With its
+// last name the file is.
+func (v *volume) unnamed(in *inode, l link) {
+	in.mu.Lock()
+	in.unlinkLocked(l)
+	last := false
+	if in.up == l.up && in.name == l.name {
+		if last = len(in.links) == 0; !last {
+			in.up, in.name = in.links[0].up, in.links[0].name
+			in.links = in.links[1:]
+		}
+	}
+	in.mu.Unlock()
+	if last {
+		v.unscratched(in)
 	}
 }
 
