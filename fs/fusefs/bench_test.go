@@ -158,6 +158,12 @@ func BenchmarkWalk(b *testing.B) {
 	})
 }
 
+// BenchmarkCopyTree copies a source tree of some hundred files in.
+func BenchmarkCopyTree(b *testing.B) {
+	source := filepath.Join(goroot(b), "src", "net")
+	compare(b, nothing, func(dir string, i int) { run(b, dir, "cp", "-r", source, fmt.Sprint("tree", i)) })
+}
+
 const large = 16 << 20
 
 func BenchmarkSequentialWrite16MB(b *testing.B) {

@@ -21,8 +21,8 @@
 //
 // # Concurrency
 //
-// Requests are served concurrently; vfs does the locking. The three locks here
-// (known.mu, table.mu, invalidator.mu) are leaves, but for known.mu, under which
-// vfs.Forget is called. Nothing is sent to the kernel while one is held, and
-// notices never from a request: see invalidator.
+// Requests are served concurrently; vfs does the locking. The locks here
+// (known.mu, table.mu, listing.mu, invalidator.mu) are leaves, but for
+// listing.mu, under which vfs.ReadDir is called. Nothing is sent to the kernel
+// while one is held, and notices never from a request: see invalidator.
 package fusefs

@@ -34,7 +34,7 @@ func newFilesystem(v *vfs.FS, log *slog.Logger) *filesystem {
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		vfs:           v,
 		log:           log,
-		known:         newKnown(v.Forget),
+		known:         newKnown(),
 		files:         newTable[*vfs.Handle](),
 		dirs:          newTable[*listing](),
 	}
@@ -59,13 +59,11 @@ func (f *filesystem) status(op string, err error) fuse.Status {
 // A watch tells whether anything was announced to have changed since it was
 // made. A reply made in between may be old and must not be cached.
 type watch struct {
-	f            *filesystem
-	epoch, known uint64
+	f     *filesystem
+	epoch uint64
 }
 
-func (f *filesystem) watch() watch {
-	return watch{f, f.inval.epoch.Load(), f.known.mark()}
-}
+func (f *filesystem) watch() watch { return watch{f, f.inval.epoch.Load()} }
 
 // validity is how long the kernel may keep a reply made under this watch.
 func (w watch) validity(a vfs.Attr) (entry, attr time.Duration) {
@@ -80,6 +78,7 @@ func (w watch) validity(a vfs.Attr) (entry, attr time.Duration) {
 
 // entry fills in the reply that makes an inode known to the kernel.
 func (w watch) entry(a vfs.Attr, out *fuse.EntryOut) {
+	w.f.known.add(a.Ino)
 	out.NodeId = uint64(a.Ino)
 	out.Generation = 1 // vfs never gives a number to a second file
 	entry, attr := w.validity(a)
@@ -175,4 +174,10 @@ func (f *filesystem) StatFs(_ <-chan struct{}, in *fuse.InHeader, out *fuse.Stat
 	return fuse.OK
 }
 
-func (f *filesystem) Forget(ino, lookups uint64) { f.known.drop(vfs.Ino(ino), lookups) }
+// Forget hears that the kernel has dropped an inode. One that it is told again
+// at the same time has a name, and such a one vfs keeps anyway.
+func (f *filesystem) Forget(ino, lookups uint64) {
+	if f.known.drop(vfs.Ino(ino), lookups) {
+		f.vfs.Forget(vfs.Ino(ino))
+	}
+}

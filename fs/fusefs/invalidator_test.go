@@ -202,30 +202,16 @@ func TestInvalidatorDelete(t *testing.T) {
 }
 
 func TestKnown(t *testing.T) {
-	var forgotten []vfs.Ino
-	k := newKnown(func(ino vfs.Ino) { forgotten = append(forgotten, ino) })
-
-	if !k.add(7, k.mark()) {
-		t.Error("a first lookup was not counted")
+	k := newKnown()
+	k.add(7)
+	k.add(7)
+	if k.drop(7, 1) || k.drop(8, 1) {
+		t.Error("forgotten while the kernel knows it, or never knew it")
 	}
-	if !k.add(7, k.mark()) {
-		t.Error("a second lookup was not counted")
+	if !k.drop(7, 1) {
+		t.Error("not forgotten")
 	}
-	k.drop(7, 1)
-	if len(forgotten) != 0 {
-		t.Error("forgotten while the kernel knows it")
-	}
-	mark := k.mark() // vfs names the inode here, before the kernel drops it
-	k.drop(7, 1)
-	if !slices.Equal(forgotten, []vfs.Ino{7}) {
-		t.Errorf("forgot %v, want 7", forgotten)
-	}
-	if k.add(7, mark) {
-		t.Error("an inode that vfs has forgotten meanwhile must be looked up again")
-	}
-	if !k.add(7, mark) {
-		t.Error("the lookup that was repeated holds")
-	}
+	k.add(7)
 
 	if !k.fresh(7) {
 		t.Error("nothing was announced")

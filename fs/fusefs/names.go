@@ -10,27 +10,14 @@ import (
 	"github.com/echofs/echofs/fs/vfs"
 )
 
-// lookup finds a name and counts it as told to the kernel.
+// lookup finds a name and tells the kernel what it stands for.
 func (f *filesystem) lookup(h *fuse.InHeader, parent vfs.Ino, name string, out *fuse.EntryOut) error {
-	for {
-		w := f.watch()
-		a, err := f.vfs.Lookup(caller(h), parent, name)
-		if err != nil {
-			return err
-		}
-		if !f.known.add(a.Ino, w.known) {
-			// Forgotten by vfs just now. Counted as it is, it stays for the
-			// second try.
-			again, err := f.vfs.Lookup(caller(h), parent, name)
-			if err != nil || again.Ino != a.Ino {
-				f.known.drop(a.Ino, 1)
-				continue
-			}
-			a = again
-		}
+	w := f.watch()
+	a, err := f.vfs.Lookup(caller(h), parent, name)
+	if err == nil {
 		w.entry(a, out)
-		return nil
 	}
+	return err
 }
 
 func (f *filesystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
@@ -51,7 +38,6 @@ func (f *filesystem) made(op string, w watch, a vfs.Attr, err error, out *fuse.E
 	if err != nil {
 		return f.status(op, err)
 	}
-	f.known.add(a.Ino, w.known)
 	w.entry(a, out)
 	return fuse.OK
 }

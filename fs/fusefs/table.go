@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/echofs/echofs/fs/vfs"
 )
@@ -39,13 +38,10 @@ func (t *table[T]) remove(n uint64) T {
 }
 
 // known counts how often the kernel has been told each inode, less what it has
-// forgotten. While the count is not zero, vfs must not forget the inode.
+// forgotten, and notes which of them changed.
 type known struct {
-	forget func(vfs.Ino) // called with mu held
-
-	mu        sync.Mutex // guards inodes, and forgotten while it is written
-	inodes    map[vfs.Ino]*inode
-	forgotten atomic.Uint64 // how many inodes have been forgotten
+	mu     sync.Mutex // guards the field below
+	inodes map[vfs.Ino]*inode
 }
 
 type inode struct {
@@ -54,18 +50,10 @@ type inode struct {
 	stale bool
 }
 
-func newKnown(forget func(vfs.Ino)) *known {
-	return &known{forget: forget, inodes: map[vfs.Ino]*inode{}}
-}
+func newKnown() *known { return &known{inodes: map[vfs.Ino]*inode{}} }
 
-// mark returns what add needs to notice an inode being forgotten between vfs
-// naming it and the kernel being told.
-func (k *known) mark() uint64 { return k.forgotten.Load() }
-
-// add counts one more lookup. It reports false if vfs may have been told to
-// forget the inode since mark was taken: it has to be looked up again. The
-// lookup counts all the same, so that the second one holds.
-func (k *known) add(ino vfs.Ino, mark uint64) bool {
+// add counts one more lookup.
+func (k *known) add(ino vfs.Ino) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := k.inodes[ino]
@@ -74,24 +62,22 @@ func (k *known) add(ino vfs.Ino, mark uint64) bool {
 		k.inodes[ino] = i
 	}
 	i.lookups++
-	return i.lookups > 1 || k.forgotten.Load() == mark
 }
 
-// drop takes n lookups back and lets vfs forget the inode when none is left.
-func (k *known) drop(ino vfs.Ino, n uint64) {
+// drop takes n lookups back and reports whether none is left.
+func (k *known) drop(ino vfs.Ino, n uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := k.inodes[ino]
 	if i == nil {
-		return
+		return false
 	}
 	if i.lookups > n {
 		i.lookups -= n
-		return
+		return false
 	}
 	delete(k.inodes, ino)
-	k.forgotten.Add(1)
-	k.forget(ino)
+	return true
 }
 
 // changed notes that what the kernel has cached of these inodes is old.
