@@ -82,3 +82,7 @@ func (f *filesystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 	}
 	return fuse.OK
 }
+
+func (f *filesystem) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	return f.status("fsyncdir", f.vfs.SyncDir(caller(&in.InHeader), vfs.Ino(in.NodeId)))
+}

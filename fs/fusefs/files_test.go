@@ -96,6 +96,21 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
+func TestSync(t *testing.T) {
+	folder := serve(t, 1)[0]
+	write(t, filepath.Join(folder, "doc"), "hello")
+	for _, path := range []string{filepath.Join(folder, "doc"), folder, filepath.Dir(folder)} {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Error(err)
+		}
+		f.Close()
+	}
+}
+
 func TestAbsence(t *testing.T) {
 	folder := serve(t, 1)[0]
 	path := filepath.Join(folder, "doc")
