@@ -5,12 +5,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
 
 // echofs is the binary under test. TestMain builds it.
 var echofs string
+
+// launch runs f on a thread that lives as long as the tests. Daemons are started
+// there and told to stop when it ends, so that even a test that runs into its
+// time limit leaves no daemon and no mount behind.
+var launch = make(chan func())
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -41,6 +47,12 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building the binary: %v\n%s", err, out)
 		return 1
 	}
+	go func() {
+		runtime.LockOSThread()
+		for f := range launch {
+			f()
+		}
+	}()
 	code := m.Run()
 	if left := mountsBelow(dir + "/"); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "the tests left mounts behind: %s\n", strings.Join(left, " "))

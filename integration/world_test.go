@@ -161,7 +161,10 @@ func (d *Device) start(args ...string) error {
 			once.Do(func() { close(ready) })
 		}
 	})
-	if err := d.cmd.Start(); err != nil {
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	started := make(chan error)
+	launch <- func() { started <- d.cmd.Start() }
+	if err := <-started; err != nil {
 		return err
 	}
 	done := make(chan struct{})
