@@ -46,7 +46,7 @@ type Info struct {
 // accepts what Edit makes: insertions and deletions of single runes in one
 // text, uncompressed, in the one encoding that Automerge writes.
 func Check(raw []byte) (Info, error) {
-	c, err := parse(raw)
+	c, err := parse(raw, nil)
 	if err != nil {
 		return Info{}, err
 	}
@@ -73,8 +73,8 @@ type elements struct {
 }
 
 // parse decodes a change and refuses everything that can be refused without
-// knowing the document.
-func parse(raw []byte) (*change, error) {
+// knowing the document. It appends the operations to steps, if that is not nil.
+func parse(raw []byte, steps *[]step) (*change, error) {
 	body, hash, err := unframe(raw)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func parse(raw []byte) (*change, error) {
 		return nil, fmt.Errorf("%w: operations %d to %d", ErrInvalid, c.StartOp, c.StartOp+uint64(n)-1)
 	}
 	c.Ops = int(n)
-	return c, c.operations(cols)
+	return c, c.operations(cols, steps)
 }
 
 // unframe checks the frame of a change and returns its body.
@@ -206,7 +206,7 @@ func columns(r *reader) map[uint64][]byte {
 }
 
 // operations decodes the rows.
-func (c *change) operations(cols map[uint64][]byte) error {
+func (c *change) operations(cols map[uint64][]byte, steps *[]step) error {
 	o := ops{
 		change:   c,
 		objActor: newColumn(cols[colObjActor], false), objCtr: newColumn(cols[colObjCtr], false),
@@ -215,7 +215,7 @@ func (c *change) operations(cols map[uint64][]byte) error {
 		meta: newColumn(cols[colValueMeta], false), raw: cols[colValueRaw],
 		predCount: newColumn(cols[colPredCount], false), predActor: newColumn(cols[colPredActor], false),
 		predCtr: newColumn(cols[colPredCtr], true),
-		used:    make([]bool, len(c.actors)), doc: -1, siblings: map[elements]int{},
+		used:    make([]bool, len(c.actors)), doc: -1, siblings: map[elements]int{}, steps: steps,
 	}
 	for i := range c.Ops {
 		if err := o.row(uint32(c.StartOp) + uint32(i)); err != nil {
@@ -263,6 +263,7 @@ type ops struct {
 	key, pred                                                                       int64  // running sums of keyCtr and predCtr
 	siblings                                                                        map[elements]int
 	pairs                                                                           int
+	steps                                                                           *[]step
 }
 
 var errRow = fmt.Errorf("%w: an operation that is no insertion or deletion in the text", ErrInvalid)
@@ -287,9 +288,11 @@ func (o *ops) row(me uint32) error {
 	}
 	switch insert := o.insert.next(); {
 	case insert && action == actionSet && preds == 0:
-		if err := o.value(meta); err != nil {
+		r, err := o.value(meta)
+		if err != nil {
 			return err
 		}
+		o.step(step{at, me, r})
 		if err := o.sibling(at, me); err != nil {
 			return err
 		}
@@ -308,10 +311,17 @@ func (o *ops) row(me uint32) error {
 			return errRow
 		}
 		o.deleted = appendElement(o.deleted, at)
+		o.step(step{at, me, 0})
 	default:
 		return errRow
 	}
 	return nil
+}
+
+func (o *ops) step(s step) {
+	if o.steps != nil {
+		*o.steps = append(*o.steps, s)
+	}
 }
 
 // sibling counts an insertion behind at. One behind the operation just before
@@ -348,17 +358,17 @@ func (o *ops) elem(actors, counters *column, sum *int64, me uint32) (elements, e
 }
 
 // value takes the rune that an insertion inserts.
-func (o *ops) value(meta int64) error {
+func (o *ops) value(meta int64) (rune, error) {
 	n := int(meta >> 4)
 	if meta&15 != valueString || n < 1 || n > utf8.UTFMax || n > len(o.raw) {
-		return errRow
+		return 0, errRow
 	}
 	r, size := utf8.DecodeRune(o.raw[:n])
 	if size != n || r == utf8.RuneError && n == 1 || r == 0 {
-		return fmt.Errorf("%w: it inserts something that is not text", ErrInvalid)
+		return 0, fmt.Errorf("%w: it inserts something that is not text", ErrInvalid)
 	}
 	o.raw = o.raw[n:]
-	return nil
+	return r, nil
 }
 
 func appendNumber(runs []interval, n uint32) []interval {

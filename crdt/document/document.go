@@ -100,25 +100,29 @@ func Load(saved []byte, heads []Hash) (*Doc, error) {
 }
 
 func load(saved []byte) (*Doc, error) {
-	r := &reader{b: saved}
-	if v := r.bytes(1); r.err == nil && v[0] != savedVersion {
-		return nil, fmt.Errorf("version %d is unknown", v[0])
-	}
-	var seed [32]byte
-	copy(seed[:], r.bytes(16))
-	base := string(r.bytes(r.uint()))
-	var changes [][]byte
-	for len(r.b) > 0 && r.err == nil {
-		changes = append(changes, r.bytes(r.uint()))
-	}
-	if r.err != nil {
-		return nil, r.err
+	seed, base, changes, err := unsave(saved)
+	if err != nil {
+		return nil, err
 	}
 	d, err := New(seed, base)
 	if err == nil {
 		err = d.Apply(changes)
 	}
 	return d, err
+}
+
+// unsave takes apart what Save returned.
+func unsave(saved []byte) (seed [32]byte, base string, changes [][]byte, err error) {
+	r := &reader{b: saved}
+	if v := r.bytes(1); r.err == nil && v[0] != savedVersion {
+		return seed, "", nil, fmt.Errorf("version %d is unknown", v[0])
+	}
+	copy(seed[:], r.bytes(16))
+	base = string(r.bytes(r.uint()))
+	for len(r.b) > 0 && r.err == nil {
+		changes = append(changes, r.bytes(r.uint()))
+	}
+	return seed, base, changes, r.err
 }
 
 // Save returns the document as bytes for Load: the first text and all changes.
@@ -260,7 +264,7 @@ func (d *Doc) makeChange(actor [16]byte, splices []textdiff.Splice, t time.Time)
 	if len(raw) > MaxChange {
 		return nil, fmt.Errorf("%w: a change of %d bytes", ErrTooLarge, len(raw))
 	}
-	return parse(raw)
+	return parse(raw, nil)
 }
 
 // take notes a change that Automerge holds now.
@@ -280,7 +284,7 @@ func (d *Doc) Apply(changes [][]byte) error {
 	var batch []byte
 	var refused error
 	for _, raw := range changes {
-		c, err := parse(raw)
+		c, err := parse(raw, nil)
 		if err == nil && d.Has(c.Hash) {
 			continue
 		}
