@@ -45,7 +45,7 @@ func legal(name string, id NodeID) string {
 
 // cut shortens s to at most n bytes, and not within a character.
 func cut(s string, n int) string {
-	if len(s) <= n {
+	if n = max(n, 0); len(s) <= n {
 		return s
 	}
 	for i := n; i > 0 && i > n-utf8.UTFMax; i-- {
@@ -87,8 +87,13 @@ func FolderID(parent NodeID, name string) NodeID {
 	return NodeID(h.Sum(nil)[:16])
 }
 
-// tell returns n hexadecimal digits that tell id from others.
+// tell returns what tells id from others: the first n hexadecimal digits of a
+// hash. There are 64; where somebody has taken all the names made of those, each
+// further n gives digits of its own, so that there is always another name.
 func tell(id NodeID, n int) string {
 	h := sha256.Sum256(id[:])
-	return hex.EncodeToString(h[:])[:n]
+	if n > 2*len(h) {
+		h = sha256.Sum256(fmt.Appendf(id[:], "%d", n))
+	}
+	return hex.EncodeToString(h[:])[:min(n, 2*len(h))]
 }

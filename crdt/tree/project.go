@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // projection is what follows from the nodes, kept up to date operation by
 // operation. What it holds is a function of the nodes, not of the way there:
@@ -290,12 +287,9 @@ func (p *projection) giveNames(s *State, id NodeID) {
 	}
 	old := f.extra
 	f.extra = make(map[string]NodeID)
-	give := func(id NodeID, want func(n int) string) string {
+	give := func(id NodeID, want func(mark string) string) string {
 		for n := 6; ; n++ {
-			name := want(min(n, 64))
-			if n > 64 {
-				name = mark(name, strings.Repeat("+", n-64)) // cannot happen by accident
-			}
+			name := want(tell(id, n))
 			if _, taken := f.extra[name]; !taken && len(f.claims[name]) == 0 {
 				f.extra[name] = id
 				return name
@@ -311,7 +305,7 @@ func (p *projection) giveNames(s *State, id NodeID) {
 	slices.SortFunc(losers, NodeID.Compare)
 	for _, l := range losers {
 		n := s.nodes[l]
-		p.rename(s, n, give(l, func(k int) string { return mark(n.shown.claim, tell(l, k)) }))
+		p.rename(s, n, give(l, func(m string) string { return mark(n.shown.claim, m) }))
 	}
 	for _, name := range old { // who lost a rival has its own name back
 		if n := s.nodes[name]; n != nil && n.shown.linked && n.shown.up == id && len(f.claims[n.shown.claim]) == 1 {
@@ -328,7 +322,7 @@ func (p *projection) giveNames(s *State, id NodeID) {
 		for _, c := range n.shown.copies {
 			ref := p.copies[c]
 			p.touchEntry(s, c)
-			ref.name = give(c, func(k int) string { return mark(n.shown.name, "conflict "+tell(c, k)) })
+			ref.name = give(c, func(m string) string { return mark(n.shown.name, "conflict "+m) })
 			p.copies[c] = ref
 		}
 	}
