@@ -23,6 +23,9 @@ func (s *Space) Timeframe() feed.Timeframe {
 	return maps.Clone(s.durable)
 }
 
+// Device returns the key of this device.
+func (s *Space) Device() identity.PublicKey { return s.device.Key() }
+
 // CredentialHeads returns the credentials that no other builds on.
 func (s *Space) CredentialHeads() []identity.ID { return s.members.Heads() }
 
