@@ -85,6 +85,7 @@ type Event struct {
 	Name       string
 	OldParent  NodeID // of Moved
 	OldName    string // of Moved
+	Kind       Kind   // what the node is; of Removed, what it was
 	Remote     bool   // made on another device
 }
 

@@ -1,6 +1,7 @@
 package space
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -45,7 +46,7 @@ func (e *events) add(changes []tree.Change, remote bool) {
 	if len(e.fns) == 0 {
 		return
 	}
-	for _, c := range changes {
+	for _, c := range inOrder(changes) {
 		e.queue = append(e.queue, eventsOf(c, remote)...)
 	}
 	select {
@@ -54,9 +55,54 @@ func (e *events) add(changes []tree.Change, remote bool) {
 	}
 }
 
+// inOrder sorts changes that came at once as a program could have made them:
+// a folder is made before something moves into it, and empty when it goes.
+func inOrder(changes []tree.Change) []tree.Change {
+	removed := make(map[NodeID]NodeID) // folder: the one it was in
+	for _, c := range changes {
+		if c.After.Kind == tree.None && c.Before.Kind == tree.Dir {
+			removed[c.ID] = c.Before.Parent
+		}
+	}
+	depth := func(c tree.Change) (n int) {
+		for dir, ok := c.ID, true; ok && n <= len(removed); n++ {
+			dir, ok = removed[dir]
+		}
+		return n
+	}
+	rank := func(c tree.Change) int {
+		switch {
+		case c.After.Kind == tree.None && c.Before.Kind != tree.Dir:
+			return 0
+		case c.After.Kind == tree.None:
+			return 2
+		case c.Before.Kind == tree.None && c.After.Kind != tree.Dir:
+			return 3
+		}
+		return 1
+	}
+	slices.SortStableFunc(changes, func(a, b tree.Change) int {
+		if by := cmp.Compare(rank(a), rank(b)); by != 0 || rank(a) != 2 {
+			return by
+		}
+		return cmp.Compare(depth(b), depth(a))
+	})
+	return changes
+}
+
+func kindOf(k tree.Kind) Kind {
+	switch k {
+	case tree.Dir:
+		return Dir
+	case tree.Symlink:
+		return Symlink
+	}
+	return File
+}
+
 func eventsOf(c tree.Change, remote bool) []Event {
 	before, after := c.Before, c.After
-	ev := Event{ID: c.ID, Parent: after.Parent, Name: after.Name, Remote: remote}
+	ev := Event{ID: c.ID, Parent: after.Parent, Name: after.Name, Kind: kindOf(after.Kind), Remote: remote}
 	with := func(op EventOp) Event { ev.Op = op; return ev }
 	switch {
 	case before.Kind == tree.None && after.Kind == tree.None:
@@ -64,7 +110,7 @@ func eventsOf(c tree.Change, remote bool) []Event {
 	case before.Kind == tree.None:
 		return []Event{with(Created)}
 	case after.Kind == tree.None:
-		ev.Parent, ev.Name = before.Parent, before.Name
+		ev.Parent, ev.Name, ev.Kind = before.Parent, before.Name, kindOf(before.Kind)
 		return []Event{with(Removed)}
 	}
 	var out []Event
