@@ -84,6 +84,25 @@ type Invalidation struct {
 	Ino    Ino
 	Parent Ino
 	Name   string
-	Dir    bool // Ino is a folder
-	Remote bool // a peer's change, of which watchers should hear
+	Dir    bool   // Ino is a folder
+	Kind   uint32 // the S_IF… bits of Ino; 0 if nobody knows
+	Moved  bool   // with Delete: what had the name is elsewhere now
+	Remote bool   // a peer's change
+
+	// At is where Name is, if programs that watch should hear of the change and
+	// may be watching: the kernel may know the folder. From is where it was
+	// before, if it moved; then the notice about that name has no At.
+	At, From *Place
+}
+
+// A Place is a name and the way to its folder, from the mount root.
+type Place struct {
+	Folder []Step
+	Name   string
+}
+
+// A Step is one folder on the way. Ino is 0 if the kernel cannot know it.
+type Step struct {
+	Name string
+	Ino  Ino
 }

@@ -1,6 +1,10 @@
 package vfs
 
-import "github.com/echofs/echofs/crdt/space"
+import (
+	"slices"
+
+	"github.com/echofs/echofs/crdt/space"
+)
 
 // events is told by the space of changes to its tree, with no lock held. What
 // the kernel does not know yet goes to the queue of invalidations.
@@ -19,17 +23,16 @@ func (v *volume) event(e space.Event) []Invalidation {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	in := v.byNode[e.ID]
-	base := Invalidation{Remote: e.Remote, Ino: nodeIno(v, e.ID)}
+	base := Invalidation{Remote: e.Remote, Ino: nodeIno(v, e.ID), Dir: e.Kind == space.Dir, Kind: kindMode(e.Kind)}
 	if in != nil {
-		base.Ino, base.Dir = in.ino, in.kind == space.Dir
-	} else if info, err := v.tree.stat(e.ID); err == nil {
-		base.Dir = info.Kind == space.Dir
+		base.Ino, base.Dir, base.Kind = in.ino, in.kind == space.Dir, kindMode(in.kind)
 	}
 	at := func(dir space.NodeID, name string) Invalidation {
 		i := base
 		i.Parent, i.Name = nodeIno(v, dir), name
 		if p := v.byNode[dir]; p != nil {
 			i.Parent = p.ino
+			i.At = v.where(dir, name)
 		}
 		v.touch(dir)
 		return i
@@ -53,7 +56,11 @@ func (v *volume) event(e space.Event) []Invalidation {
 		if in == nil {
 			from.Ino = 0
 		}
-		from.Delete, to.Entry = true, true
+		from.Delete, from.Moved, to.Entry = true, true, true
+		if from.At != nil || to.At != nil {
+			from.At, to.At = nil, v.where(e.Parent, e.Name)
+			to.From = v.where(e.OldParent, e.OldName)
+		}
 		return []Invalidation{from, to}
 	case space.Changed:
 		i := base
@@ -74,6 +81,38 @@ func (v *volume) event(e space.Event) []Invalidation {
 		return []Invalidation{i}
 	}
 }
+
+// where is the way to a name, for whoever walks through the kernel: a folder
+// that is gone is where it was. It is nil if there is no way; v.mu is held.
+func (v *volume) where(dir space.NodeID, name string) *Place {
+	var folder []Step
+	for dir != space.Root {
+		var step Step
+		p := v.byNode[dir]
+		if p != nil {
+			step.Ino = p.ino
+		}
+		info, err := v.tree.stat(dir)
+		switch {
+		case len(folder) == maxSteps:
+			return nil
+		case err == nil:
+			step.Name, dir = info.Name, info.Parent
+		case p != nil:
+			step.Name, dir = p.name, p.parent
+		default:
+			return nil
+		}
+		folder = append(folder, step)
+	}
+	folder = append(folder, Step{v.name, v.root.ino})
+	slices.Reverse(folder)
+	return &Place{folder, name}
+}
+
+// maxSteps is how deep a folder may be for its watchers to be told. Paths that
+// programs can use are not that deep.
+const maxSteps = 1024
 
 // removed lets go of a node that a peer removed; v.mu is held. If it is open
 // for writing here, the next commit revives it under the same name.

@@ -80,7 +80,7 @@ func (f *FS) Add(name string, s *space.Space) error {
 	f.volumes[name] = v
 	f.inodes[v.root.ino] = v.root
 	f.mu.Unlock()
-	f.queue.add(Invalidation{Entry: true, Ino: v.root.ino, Parent: RootIno, Name: name, Dir: true})
+	f.queue.add(Invalidation{Entry: true, Ino: v.root.ino, Parent: RootIno, Name: name, Dir: true, Kind: syscall.S_IFDIR, At: &Place{Name: name}})
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (f *FS) Remove(name string) {
 	if err := v.close(); err != nil {
 		f.log.Error("closing a space", "space", name, "err", err)
 	}
-	f.queue.add(Invalidation{Delete: true, Ino: v.root.ino, Parent: RootIno, Name: name, Dir: true})
+	f.queue.add(Invalidation{Delete: true, Ino: v.root.ino, Parent: RootIno, Name: name, Dir: true, Kind: syscall.S_IFDIR, At: &Place{Name: name}})
 }
 
 // Close commits what open handles have written and publishes what is held back.
