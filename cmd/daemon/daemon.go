@@ -25,8 +25,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/fs/fusefs"
@@ -250,34 +248,19 @@ func mountError(err error) error {
 
 // keep does what has to be done from time to time, until ctx ends.
 func (d *daemon) keep(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
+	tick := time.NewTicker(20 * time.Second)
 	defer tick.Stop()
+	memory := idler{busy: true}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			d.dropInvitations()
+			if memory.tick(allocated()) {
+				debug.FreeOSMemory()
+			}
 		}
-	}
-}
-
-// protect keeps secrets out of core dumps and memory within bounds.
-func protect(log *slog.Logger) {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		log.Debug("the process can be dumped", "err", err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		log.Debug("the process can leave core files", "err", err)
-	}
-	// An idle daemon holds few short-lived objects, so a frequent collection is
-	// cheap, and half of the heap as garbage would be most of its memory.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
-	var info unix.Sysinfo_t
-	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&info) == nil {
-		debug.SetMemoryLimit(int64(uint64(info.Totalram) * uint64(info.Unit) / 4 * 3))
 	}
 }
 

@@ -119,3 +119,19 @@ func TestReachable(t *testing.T) {
 		}
 	}
 }
+
+func TestIdler(t *testing.T) {
+	var i idler
+	total := uint64(0)
+	for n, tt := range []struct {
+		more uint64
+		want bool
+	}{
+		{1000, false}, {quiet + 1, false}, {quiet + 1, false}, {1000, true}, {1000, false}, {10 * quiet, false}, {0, true}, {0, false},
+	} {
+		total += tt.more
+		if got := i.tick(total); got != tt.want {
+			t.Errorf("tick %d: got %v", n, got)
+		}
+	}
+}
