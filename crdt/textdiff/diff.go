@@ -61,7 +61,7 @@ func (c *comparison) unlike() span {
 		for p > 0 && old[p-1] != '\n' {
 			p--
 		}
-		for q > 0 && (old[len(old)-q-1] != '\n' || new[len(new)-q-1] != '\n') {
+		for q > 0 && (inLine(old, len(old)-q) || inLine(new, len(new)-q)) {
 			q--
 		}
 	}
@@ -69,6 +69,8 @@ func (c *comparison) unlike() span {
 }
 
 func inRune(s string, i int) bool { return i < len(s) && !utf8.RuneStart(s[i]) }
+
+func inLine(s string, i int) bool { return i > 0 && s[i-1] != '\n' }
 
 // hunk compares one span by lines, and what is left of that more closely.
 func (c *comparison) hunk(s span) {
