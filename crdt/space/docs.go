@@ -22,10 +22,11 @@ const (
 // docs is the open documents, least recently used last. Everything in them is
 // also stored, or will be by the next commit, so closing one loses nothing.
 type docs struct {
-	open  map[string]*list.Element // of *openDoc
-	order list.List
-	cost  int64
-	freed int64 // cost of those closed since memory was last given back
+	open   map[string]*list.Element // of *openDoc
+	staged map[string]stored        // what the change at hand will store
+	order  list.List
+	cost   int64
+	freed  int64 // cost of those closed since memory was last given back
 }
 
 type openDoc struct {
@@ -154,22 +155,37 @@ func (s *Space) reclaim() {
 	}
 }
 
-// keep has the next commit store a change that o now holds. The caller holds
-// write and mu.
-func (s *Space) keep(o *openDoc, change []byte) {
+// edited says what a change that o now holds does once it happens. Until then
+// what will be stored is staged, so that o may be closed and opened meanwhile.
+func (s *Space) edited(o *openDoc, change []byte) edited {
 	s.docs.cost -= o.cost
 	o.cost = o.doc.Cost()
 	s.docs.cost += o.cost
+	e := edited{key: o.key, text: o.doc.Text()}
+	put := func(key string, v stored) {
+		if s.docs.staged == nil {
+			s.docs.staged = make(map[string]stored)
+		}
+		s.docs.staged[key] = v
+		e.puts = append(e.puts, docPut{key, v})
+	}
 	if o.tail >= 0 && o.tail < docTail {
-		s.putDoc(tailKey(o.key, o.tail), stored{data: change})
+		put(tailKey(o.key, o.tail), stored{data: change})
 		o.tail++
-		return
+		return e
 	}
 	for i := range o.tail {
-		s.putDoc(tailKey(o.key, i), stored{gone: true})
+		put(tailKey(o.key, i), stored{gone: true})
 	}
-	s.putDoc(o.key, stored{data: encodeDoc(o.doc)})
+	put(o.key, stored{data: encodeDoc(o.doc)})
 	o.tail = 0
+	return e
+}
+
+// docPut is a value for the document store.
+type docPut struct {
+	key string
+	stored
 }
 
 func tailKey(key string, i int) string {
@@ -203,11 +219,16 @@ func decodeDoc(b []byte) (saved []byte, heads []document.Hash, err error) {
 	return b, heads, nil
 }
 
-// storedDoc returns a value of the document store as it is or will be.
+// storedDoc returns a value of the document store as it is or will be. The
+// caller holds write.
 func (s *Space) storedDoc(key string) (data []byte, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if v, ok := s.over.docs[key]; ok {
+	v, ok := s.docs.staged[key]
+	if !ok {
+		v, ok = s.over.docs[key]
+	}
+	if ok {
 		if v.gone {
 			return nil, store.ErrNotFound
 		}

@@ -9,13 +9,20 @@ import (
 	"github.com/echofs/echofs/identity"
 )
 
+// maxTogether bounds the operations of one document, and so its memory, when
+// many write it at the same time: alone nobody gets beyond half of it. It is
+// more than any honest use comes to, and less than stops a computer.
+const maxTogether = 2 << 20
+
+// errTooMuch reports an edit of a document that has no room for it.
+var errTooMuch = errors.New("it edits a text that too many have edited at the same time")
+
 // forget closes documents that hold edits which do not happen.
 func (s *Space) forget(edits map[uint64]edited) {
 	for _, e := range edits {
-		if e.doc != nil {
-			s.docs.drop(e.doc.key)
-		}
+		s.docs.drop(e.key)
 	}
+	clear(s.docs.staged)
 }
 
 // vetEdits applies the edits among ops to their documents. An edit that no
@@ -39,12 +46,17 @@ func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, 
 			continue
 		}
 		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
+		if err == nil && doc.doc.Ops()+infos[op.N].Ops > maxTogether {
+			err = errTooMuch
+		}
 		if err != nil {
 			s.forget(edits)
 			return nil, err
 		}
 		err = doc.doc.Apply([][]byte{op.Edit.Change})
-		if err != nil && !errors.Is(err, document.ErrInvalid) {
+		void := errors.Is(err, document.ErrInvalid) ||
+			errors.Is(err, document.ErrMissing) // it builds on a void one of this entry
+		if err != nil && !void {
 			s.docs.drop(doc.key) // the trouble is here, not with the edit
 			s.forget(edits)
 			return nil, err
@@ -55,7 +67,8 @@ func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, 
 			edits[op.N] = edited{void: true}
 			continue
 		}
-		edits[op.N] = edited{doc: doc, text: doc.doc.Text()}
+		edits[op.N] = s.edited(doc, op.Edit.Change)
+		s.docs.trim() // an entry may edit more texts than fit into memory
 	}
 	return edits, nil
 }
@@ -96,6 +109,7 @@ func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]docume
 		}
 		within[info.Hash] = true
 		infos[op.N] = info
+		s.docs.trim()
 	}
 	return infos, nil
 }

@@ -30,8 +30,9 @@ type change struct {
 
 // edited is what an edit does to a document.
 type edited struct {
-	doc  *openDoc
-	text string
+	key  string // of the document
+	text string // then
+	puts []docPut
 	void bool // no device can make sense of the edit: it is counted and ignored
 }
 
@@ -138,12 +139,12 @@ func (s *Space) apply(feedID identity.ID, ops []tree.Op, edits map[uint64]edited
 	for i := range ops {
 		s.applyOp(feedID, ops[i], edits[ops[i].N])
 	}
+	clear(s.docs.staged)
 	note()
 	s.events.add(s.tree.Settle(), remote)
 }
 
 func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
-	change := op.Edit
 	if e.void {
 		op.Edit = nil
 		if op.Place == nil && op.Meta == nil {
@@ -169,9 +170,11 @@ func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
 		}
 	}
 	if op.Edit != nil {
-		s.putText(e.doc.key, stored{data: []byte(e.text)})
+		s.putText(e.key, stored{data: []byte(e.text)})
 		s.tree.SetSize(op.Node, op.Edit.Base, int64(len(e.text)))
-		s.keep(e.doc, change.Change)
+		for _, p := range e.puts {
+			s.putDoc(p.key, p.stored)
+		}
 		if now, ok := s.tree.Get(op.Node); ok && now.Key == op.Edit.Base { // who saved knows this text
 			s.bases.put(now.Tag, []byte(e.text))
 		}

@@ -32,12 +32,12 @@ func (s *Space) replay() {
 		if err != nil {
 			s.log.Error("a change in the journal cannot be replayed", "space", s.name, "err", err)
 		}
+		s.docs.trim()
 		return nil
 	})
 	if err != nil {
 		s.log.Error("the journal is damaged", "space", s.name, "err", err)
 	}
-	s.docs.trim()
 	s.tree.Settle()
 }
 

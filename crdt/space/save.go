@@ -86,39 +86,31 @@ func (c *change) saveText(e tree.Entry, base *string, text string, mtime int64) 
 	if doc == nil && err == nil {
 		doc, err = s.beginText(key, data)
 	}
-	if errors.Is(err, document.ErrTooLarge) {
+	if err == nil && doc.doc.Ops() > maxDocOps {
 		return whole()
 	}
-	if err != nil {
-		return err
+	var change []byte
+	if err == nil {
+		change, err = doc.doc.Edit(actor(c.feed, key), splices, time.UnixMilli(s.now().UnixMilli()))
 	}
-	if doc.doc.Ops() > maxDocOps {
-		return whole()
-	}
-	live := s.tree.Live(e.ID)
-	op := c.next(e.Node, live.Lamport)
-	c.edits[op.N] = edited{doc: doc}
-	change, err := doc.doc.Edit(actor(c.feed, key), splices, time.UnixMilli(s.now().UnixMilli()))
 	if err == nil && len(change) > tree.MaxChange {
 		err = document.ErrTooLarge
 	}
-	if err != nil {
+	if err != nil { // a save must not fail because of what a document cannot do
 		s.docs.drop(key)
-		delete(c.edits, op.N)
-		c.ops = c.ops[:len(c.ops)-1]
-		if errors.Is(err, document.ErrTooLarge) {
-			return whole()
+		if !errors.Is(err, document.ErrTooLarge) {
+			s.log.Warn("a text is written as a whole", "space", s.name, "path", s.tree.Path(e.ID), "err", err)
 		}
-		return err
+		return whole()
 	}
 	if change == nil { // the splices change nothing
-		delete(c.edits, op.N)
-		c.ops = c.ops[:len(c.ops)-1]
 		return c.touch(e, mtime)
 	}
+	live := s.tree.Live(e.ID)
+	op := c.next(e.Node, live.Lamport)
 	op.Edit = &tree.Edit{Base: e.Key, Change: change, Over: versions(live.Content, live.Rest)}
 	op.Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: live.Meta}
-	c.edits[op.N] = edited{doc: doc, text: doc.doc.Text()}
+	c.edits[op.N] = s.edited(doc, change)
 	return nil
 }
 

@@ -1,0 +1,268 @@
+package space
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echofs/echofs/crdt/document"
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/textdiff"
+	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+)
+
+// A rogue is a member whose program signs whatever it likes.
+type rogue struct {
+	t    testing.TB
+	s    *Space // to be who it is
+	feed identity.ID
+	head feed.Entry
+	had  bool
+}
+
+// rogueMember joins a space and opens a feed, which the host knows of then.
+func rogueMember(t testing.TB, host *Space, role credential.Role) *rogue {
+	t.Helper()
+	s := joined(t, host, "mallory", role)
+	t.Cleanup(func() { s.Close() })
+	r := &rogue{t: t, s: s}
+	r.open(host)
+	return r
+}
+
+// open opens another feed.
+func (r *rogue) open(tell ...*Space) {
+	r.t.Helper()
+	open, err := r.s.members.OpenFeed(r.s.device, time.Now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, s := range append(tell, r.s) {
+		if err := s.AddCredentials(r.t.Context(), [][]byte{open.Raw}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.feed, r.head, r.had = open.ID, feed.Entry{}, false
+}
+
+// version is that of the i-th operation from now on.
+func (r *rogue) version(i int) tree.Version {
+	first := uint64(1)
+	if r.had {
+		first = r.head.Next()
+	}
+	return tree.Version{Feed: r.feed, N: first + uint64(i)}
+}
+
+// entry signs the next entry of the feed.
+func (r *rogue) entry(ops ...tree.Op) []byte {
+	r.t.Helper()
+	h := feed.Header{
+		Space: r.s.id, Feed: r.feed, Seq: 1, Auth: r.s.members.Auth(), First: r.version(0).N, Ops: uint64(len(ops)),
+	}
+	if r.had {
+		h.Seq, h.Prev = r.head.Seq+1, r.head.ID
+	}
+	for i := range ops {
+		ops[i].N = r.version(i).N
+		ops[i].Lamport = max(ops[i].Lamport, 1)
+	}
+	payload, err := tree.Encode(ops)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	e, err := feed.Seal(r.s.device, h, r.s.key, payload)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.head, r.had = e, true
+	return e.Raw
+}
+
+func id(i int) NodeID { return NodeID{1, byte(i >> 16), byte(i >> 8), byte(i)} }
+
+func file(i int, text string) tree.Op {
+	return tree.Op{Node: id(i), Place: &tree.Place{Name: fmt.Append(nil, "f", i)},
+		Content: &tree.Content{Kind: tree.Bytes, Data: []byte(text)}}
+}
+
+// edit makes an edit of a text that nobody has edited.
+func (r *rogue) edit(node NodeID, base tree.Version, text string, splices ...textdiff.Splice) tree.Op {
+	r.t.Helper()
+	key := textKey(node, base)
+	doc, err := newDocument(key, []byte(text))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer doc.Close()
+	change, err := doc.Edit(actor(r.feed, key), splices, time.Unix(0, 0))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return tree.Op{Node: node, Lamport: 2, Edit: &tree.Edit{Base: base, Change: change, Over: []tree.Version{base}}}
+}
+
+// An entry may edit 256 texts, whose documents together do not fit into any
+// computer. One at a time they do.
+func TestManyTextsInOneEntry(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	r := rogueMember(t, a, credential.Editor)
+	const texts = 6
+	text := strings.Repeat("all work and no play ", 50<<10/21)
+	var files, edits []tree.Op
+	for i := range texts {
+		files = append(files, file(i, text))
+	}
+	bases := make([]tree.Version, texts)
+	for i := range bases {
+		bases[i] = r.version(i)
+	}
+	give(t, a, r.entry(files...))
+	for i, base := range bases {
+		edits = append(edits, r.edit(id(i), base, text, textdiff.Splice{Ins: "x"}))
+	}
+	raw := r.entry(edits...)
+	e, err := feed.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.write.Lock()
+	_, edited, err := a.vet(&e)
+	if a.docs.cost > docBudget {
+		t.Errorf("documents of %d MB are in memory", a.docs.cost>>20)
+	}
+	a.forget(edited)
+	a.write.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	give(t, a, raw)
+	settle(t, a)
+	for i := range texts {
+		if got, _ := read(t, a, id(i)); got != "x"+text {
+			t.Errorf("text %d has %d bytes", i, len(got))
+		}
+	}
+	save(t, a, id(0), nil, "y"+text) // over what was closed meanwhile
+	settle(t, a)
+	if got, _ := read(t, a, id(0)); got != "y"+text {
+		t.Errorf("text 0 has %d bytes", len(got))
+	}
+}
+
+// An edit that builds on a void one of its own entry is void too, and does not
+// keep the entry from being decided.
+func TestEditOfVoidEdit(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	r := rogueMember(t, a, credential.Editor)
+	base := r.version(0)
+	give(t, a, r.entry(file(1, "one\n")))
+	key := textKey(id(1), base)
+	doc, err := newDocument(key, []byte("one\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer doc.Close()
+	var ops []tree.Op
+	for range 3 { // the first stays away, so that the second's number is wrong
+		change, err := doc.Edit(actor(r.feed, key), []textdiff.Splice{{Ins: "x"}}, time.Unix(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops = append(ops, tree.Op{Node: id(1), Edit: &tree.Edit{Base: base, Change: change, Over: []tree.Version{base}}})
+	}
+	first, err := document.Check(ops[0].Edit.Change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The same actor and number as the first, in an entry of its own before.
+	rival := r.edit(id(1), base, "one\n", textdiff.Splice{Pos: 4, Ins: "rival\n"})
+	give(t, a, r.entry(rival))
+	give(t, a, r.entry(ops[0], ops[1])) // void, and on a void one
+	give(t, a, r.entry(file(2, "after")))
+	settle(t, a)
+	if got, _ := read(t, a, id(1)); got != "one\nrival\n" {
+		t.Errorf("text %q, change %x", got, first.Hash[:4])
+	}
+	if got := listing(t, a, Root); got != "f1 f2" {
+		t.Errorf("listing %q", got)
+	}
+}
+
+// More people may edit a text at once than one change can build on.
+func TestManyAtOnceInOneText(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	f := create(t, a, "a.txt", "base\n")
+	settle(t, a)
+	e, _ := a.tree.Get(f.ID)
+	r := rogueMember(t, a, credential.Editor)
+	const people = 70
+	for range people {
+		give(t, a, r.entry(r.edit(f.ID, e.Key, "base\n", textdiff.Splice{Pos: 5, Ins: "more\n"})))
+		r.open(a)
+	}
+	text, version := read(t, a, f.ID)
+	if text != "base\n"+strings.Repeat("more\n", people) {
+		t.Fatalf("text %q", text)
+	}
+	save(t, a, f.ID, &version, text+"mine\n")
+	settle(t, a)
+	if got, _ := read(t, a, f.ID); got != text+"mine\n" {
+		t.Errorf("text %q", got)
+	}
+}
+
+// Who writes a text of the greatest size anew, whatever it takes, succeeds. And
+// two that grow it beyond that lose nothing.
+func TestGreatestTexts(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	line := func(s string) string { return strings.Repeat(s+"\n", tree.MaxText/(len(s)+1)) }
+	old, all := line("one of them"), line("another, ño less")
+	f := create(t, a, "a.txt", old)
+	save(t, a, f.ID, nil, all)
+	if got, _ := read(t, a, f.ID); got != all {
+		t.Errorf("text of %d bytes", len(got))
+	}
+	g := create(t, a, "b.txt", "middle\n")
+	settle(t, a)
+	b := joined(t, a, "ben", credential.Editor)
+	t.Cleanup(func() { b.Close() })
+	pull(t, b, a)
+	top, end := strings.Repeat("top\n", 50<<10), strings.Repeat("end\n", 50<<10)
+	save(t, a, g.ID, nil, top+"middle\n")
+	save(t, b, g.ID, nil, "middle\n"+end)
+	settle(t, a)
+	settle(t, b)
+	pull(t, a, b)
+	pull(t, b, a)
+	ta, va := read(t, a, g.ID)
+	tb, vb := read(t, b, g.ID)
+	if ta != top+"middle\n"+end || ta != tb || va != vb {
+		t.Fatalf("texts of %d and %d bytes, %s and %s", len(ta), len(tb), va, vb)
+	}
+	c, err := a.Import(t.Context(), strings.NewReader(ta+"mine\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Save(g.ID, &va, c, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	save(t, b, g.ID, &vb, "theirs\n"+tb[:100<<10])
+	settle(t, a)
+	settle(t, b)
+	pull(t, a, b)
+	pull(t, b, a)
+	if la, lb := listing(t, a, Root), listing(t, b, Root); la != lb || strings.Count(la, "b") != 2 {
+		t.Errorf("listings %q and %q", la, lb)
+	}
+}
+
+var _ = slices.Sorted[int]
