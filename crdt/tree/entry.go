@@ -3,6 +3,7 @@ package tree
 import (
 	"cmp"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,10 @@ func (s *State) Get(id NodeID) (Entry, bool) {
 		}
 		gs := n.groups()
 		if n.folder && (len(gs) == 0 || gs[0].best.Kind != Dir) {
-			gs = []group{{best: contentWrite{Kind: Dir}}} // deleted, but something in it lives
+			gs = []group{{best: &contentWrite{Kind: Dir}}} // deleted, but something in it lives
+		}
+		if len(gs) == 0 {
+			return Entry{}, false // just now, before Settle
 		}
 		return s.entry(n, gs[0], n.id, n.shown.name), true
 	}
@@ -62,7 +66,7 @@ func (s *State) entry(n *node, g group, id NodeID, name string) Entry {
 		Kind: g.best.Kind, Size: g.best.Size, Text: g.best.Text, Edited: !g.plain,
 		Key: g.key, Hash: g.best.Hash, Target: g.best.Target, Author: g.best.Feed, Tag: Tag(g.live),
 	}
-	if m := winner(n.meta); m != nil {
+	if m := n.winMeta(); m != nil {
 		e.Exec, e.Mtime = m.Exec, m.Mtime
 	}
 	if e.Kind == Dir {
@@ -228,7 +232,7 @@ func (s *State) Live(id NodeID) Live {
 	}
 	for i, g := range n.groups() {
 		if key.IsZero() && i == 0 || g.key == key {
-			l.Content = slices.SortedFunc(slices.Values(g.live), Version.Compare)
+			l.Content = slices.Clone(g.live)
 		}
 	}
 	return l
@@ -240,7 +244,7 @@ func (s *State) Known(id NodeID) (parent NodeID, name string, ok bool) {
 	if n == nil {
 		return NodeID{}, "", false
 	}
-	if w := winner(n.place); w != nil {
+	if w := n.winPlace(); w != nil {
 		return w.Parent, w.Name, true
 	}
 	return NodeID{}, "", true
@@ -254,10 +258,15 @@ type Change struct {
 	Attr          bool // attributes were written
 }
 
-// Settle gives out names and returns what changed since the last call. It must
-// be called after the last Apply and before anything is looked up.
+// Settle brings what is shown up to date, gives out names and returns what
+// changed since the last call, folders before what is in them. It must be
+// called after the last Apply and before anything is looked up.
 func (s *State) Settle() []Change {
 	p := &s.project
+	for _, id := range slices.SortedFunc(maps.Keys(p.changed), NodeID.Compare) {
+		p.update(s, s.nodes[id])
+	}
+	clear(p.changed)
 	for len(p.unnamed) > 0 {
 		for id := range p.unnamed {
 			delete(p.unnamed, id)
@@ -272,12 +281,8 @@ func (s *State) Settle() []Change {
 			continue
 		}
 		changes = append(changes, Change{id, before, after, p.attr[id]})
-		for up := after.Parent; up != Root; depth[id]++ {
-			n := s.nodes[up]
-			if n == nil {
-				break
-			}
-			up = n.shown.up
+		if n := s.nodes[after.Node]; n != nil {
+			depth[id] = n.depth()
 		}
 	}
 	clear(p.before)
@@ -322,11 +327,10 @@ func (s *State) TextKeys(id NodeID) []Version {
 		if !w.Base.IsZero() {
 			key = w.Base
 		}
-		if i, found := slices.BinarySearchFunc(keys, key, Version.Compare); !found {
-			keys = slices.Insert(keys, i, key)
-		}
+		keys = append(keys, key)
 	}
-	return keys
+	slices.SortFunc(keys, Version.Compare)
+	return slices.Compact(keys)
 }
 
 // Blobs calls fn for every blob that is live.

@@ -9,14 +9,16 @@ import "slices"
 //     the smallest ID is in the root instead. So is a node whose parent is no folder.
 //   - A node is shown when it has content, a folder also when something in it is.
 //   - Of several nodes with one name in a folder the smallest ID keeps the name.
-//   - A content that is not the node's first group is shown as a copy beside it.
+//   - A content that is not the node's first group is shown as a copy beside it,
+//     if it is one of the first 64.
 type projection struct {
 	folders map[NodeID]*folder
-	waiting map[NodeID][]NodeID // no folder (yet) → nodes whose place is in it
-	copies  map[NodeID]copyRef  // shown copies
+	waiting map[NodeID]map[NodeID]bool // no folder (yet) → nodes whose place is in it
+	copies  map[NodeID]copyRef         // shown copies
 
 	before  map[NodeID]Entry // what touched entries were before the change
 	attr    map[NodeID]bool
+	changed map[NodeID]bool // nodes to bring up to date
 	unnamed map[NodeID]bool // folders in which names must be given out again
 }
 
@@ -49,10 +51,11 @@ type folder struct {
 func newProjection() projection {
 	return projection{
 		folders: make(map[NodeID]*folder),
-		waiting: make(map[NodeID][]NodeID),
+		waiting: make(map[NodeID]map[NodeID]bool),
 		copies:  make(map[NodeID]copyRef),
 		before:  make(map[NodeID]Entry),
 		attr:    make(map[NodeID]bool),
+		changed: make(map[NodeID]bool),
 		unnamed: make(map[NodeID]bool),
 	}
 }
@@ -74,10 +77,18 @@ func (p *projection) touchEntry(s *State, id NodeID) {
 	}
 }
 
+// appear puts a new node above those that are placed in it already.
+func (p *projection) appear(s *State, n *node) {
+	for id := range p.waiting[n.id] {
+		s.nodes[id].join(n)
+	}
+}
+
 // update brings the projection of n up to date with its registers.
 func (p *projection) update(s *State, n *node) {
+	n.remember()
 	raw := Root
-	if w := winner(n.place); w != nil {
+	if w := n.winPlace(); w != nil {
 		raw = w.Parent
 	}
 	if n.shown.placed && raw == n.shown.raw {
@@ -88,28 +99,30 @@ func (p *projection) update(s *State, n *node) {
 	if n.folder {
 		if waiting := p.waiting[n.id]; waiting != nil {
 			delete(p.waiting, n.id)
-			for _, id := range waiting {
+			for id := range waiting {
 				p.link(s, s.nodes[id])
 			}
 		}
 	}
 }
 
-// reparent moves one edge of the graph of placements and cuts the cycle that
-// this closes. An edge is on at most one cycle, so only that of the old edge
-// and that of the new one are concerned.
+// reparent moves one edge of the graph of placements. An edge is on at most one
+// cycle, so only that of the old edge and that of the new one are concerned.
 func (p *projection) reparent(s *State, n *node, raw NodeID) {
-	var freed *node
-	for _, m := range s.cycle(n) {
-		if m.shown.cut {
-			m.shown.cut, freed = false, m
-		}
-	}
+	freed := p.unplace(s, n)
 	n.shown.raw, n.shown.placed = raw, true
-	if members := s.cycle(n); members != nil {
-		least := slices.MinFunc(members, func(a, b *node) int { return a.id.Compare(b.id) })
-		least.shown.cut = true
-		p.link(s, least) // first, so that the folders are a tree at every step
+	if up := s.nodes[raw]; up != nil {
+		if up.root() == n { // the edge closes a cycle
+			least := up.leastAbove()
+			least.shown.cut = true
+			if least != n {
+				least.part()
+				n.join(up)
+			}
+			p.link(s, least) // first, so that the folders are a tree at every step
+		} else {
+			n.join(up)
+		}
 	}
 	p.link(s, n)
 	if freed != nil {
@@ -117,29 +130,31 @@ func (p *projection) reparent(s *State, n *node, raw NodeID) {
 	}
 }
 
-// cycle returns the nodes on the cycle through n, or nil.
-func (s *State) cycle(n *node) []*node {
-	var members []*node
-	slow := n
-	for m := n; ; {
-		members = append(members, m)
-		if !m.shown.placed {
-			return nil
-		}
-		m = s.nodes[m.shown.raw]
-		if m == nil {
-			return nil
-		}
-		if m == n {
-			return members
-		}
-		if len(members)%2 == 0 {
-			slow = s.nodes[slow.shown.raw]
-			if slow == m {
-				return nil // a cycle above n
-			}
+// unplace takes n from where it is placed. It returns the node that was cut of
+// the cycle which that opens, unless that is n.
+func (p *projection) unplace(s *State, n *node) (freed *node) {
+	if !n.shown.placed {
+		return nil
+	}
+	if waiting := p.waiting[n.shown.raw]; waiting != nil {
+		delete(waiting, n.id)
+		if len(waiting) == 0 {
+			delete(p.waiting, n.shown.raw)
 		}
 	}
+	if n.shown.cut {
+		n.shown.cut = false
+		return nil
+	}
+	r := n.root()
+	opens := r.shown.cut && n.isAbove(s.nodes[r.shown.raw])
+	n.part()
+	if !opens {
+		return nil
+	}
+	r.shown.cut = false
+	r.join(s.nodes[r.shown.raw])
+	return r
 }
 
 // link puts n where it belongs and follows what that changes above it.
@@ -147,13 +162,14 @@ func (p *projection) link(s *State, n *node) {
 	for n != nil {
 		up := p.parent(s, n)
 		claim := ""
-		if w := winner(n.place); w != nil {
+		if w := n.winPlace(); w != nil {
 			claim = w.Name
 		}
 		claim = legal(claim, n.id)
 		groups := n.groups()
 		visible := len(groups) > 0 || n.folder && p.folders[n.id].count() > 0
-		copies := p.copyKeys(n, groups)
+		beside := n.beside(groups)
+		copies := copyIDs(n.id, beside)
 		old := n.shown
 		same := old.linked == visible && (!visible || old.up == up && old.claim == claim)
 		if same && slices.Equal(old.copies, copies) {
@@ -167,7 +183,7 @@ func (p *projection) link(s *State, n *node) {
 		n.shown.up, n.shown.claim, n.shown.linked, n.shown.copies = up, claim, visible, copies
 		for i, id := range copies {
 			p.touchEntry(s, id)
-			p.copies[id] = copyRef{node: n.id, key: groups[len(groups)-len(copies)+i].key}
+			p.copies[id] = copyRef{node: n.id, key: beside[i].key}
 		}
 		if visible {
 			p.add(s, n)
@@ -190,24 +206,20 @@ func (p *projection) parent(s *State, n *node) NodeID {
 	if up := s.nodes[raw]; up != nil && up.folder {
 		return raw
 	}
-	if !slices.Contains(p.waiting[raw], n.id) {
-		p.waiting[raw] = append(p.waiting[raw], n.id)
+	if p.waiting[raw] == nil {
+		p.waiting[raw] = make(map[NodeID]bool)
 	}
+	p.waiting[raw][n.id] = true
 	return Root
 }
 
-// copyKeys returns the IDs of the groups that are shown beside the node.
-func (p *projection) copyKeys(n *node, groups []group) []NodeID {
-	beside := groups
-	if len(groups) > 0 && (!n.folder || groups[0].best.Kind == Dir) {
-		beside = groups[1:]
-	}
+func copyIDs(id NodeID, beside []group) []NodeID {
 	if len(beside) == 0 {
 		return nil
 	}
 	ids := make([]NodeID, len(beside))
 	for i, g := range beside {
-		ids[i] = CopyID(n.id, g.key)
+		ids[i] = CopyID(id, g.key)
 	}
 	return ids
 }

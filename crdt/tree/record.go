@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 const recordVersion = 1
@@ -52,22 +51,23 @@ func (s *State) Record(id NodeID) []byte {
 func (s *State) Load(id NodeID, record []byte) error {
 	r := reader{rest: record}
 	n := &node{id: id}
+	n.plant()
 	if v := r.byte(); v != recordVersion {
 		return fmt.Errorf("node %s: record version %d, this echofs knows %d", id, v, recordVersion)
 	}
 	n.folder = r.byte()&1 != 0
 	n.lamport = r.uint()
-	n.place = make([]placeWrite, r.count())
+	n.place = make([]*placeWrite, r.count())
 	for i := range n.place {
-		n.place[i] = placeWrite{stamp: r.stamp(), Parent: NodeID(r.bytes(16)), Name: r.string()}
+		n.place[i] = &placeWrite{stamp: r.stamp(), Parent: NodeID(r.bytes(16)), Name: r.string()}
 	}
-	n.meta = make([]metaWrite, r.count())
+	n.meta = make([]*metaWrite, r.count())
 	for i := range n.meta {
-		n.meta[i] = metaWrite{stamp: r.stamp(), Exec: r.byte() != 0, Mtime: r.int()}
+		n.meta[i] = &metaWrite{stamp: r.stamp(), Exec: r.byte() != 0, Mtime: r.int()}
 	}
-	n.content = make([]contentWrite, r.count())
+	n.content = make([]*contentWrite, r.count())
 	for i := range n.content {
-		w := contentWrite{stamp: r.stamp(), Kind: Kind(r.byte())}
+		w := &contentWrite{stamp: r.stamp(), Kind: Kind(r.byte())}
 		flags := r.byte()
 		w.Text = flags&1 != 0
 		if flags&2 != 0 {
@@ -89,14 +89,10 @@ func (s *State) SetApplied(feed [32]byte, n uint64) { s.applied[feed] = n }
 // Project makes the projection of loaded nodes.
 func (s *State) Project() {
 	s.project = newProjection()
-	ids := make([]NodeID, 0, len(s.nodes))
 	for id, n := range s.nodes {
-		n.shown = shown{}
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, NodeID.Compare)
-	for _, id := range ids {
-		s.project.update(s, s.nodes[id])
+		n.shown, n.cache = shown{}, nil
+		n.plant()
+		s.project.changed[id] = true
 	}
 	s.Settle()
 }

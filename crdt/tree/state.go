@@ -32,10 +32,20 @@ type node struct {
 	id      NodeID
 	lamport uint64 // greatest of all writes ever, live or not
 	folder  bool   // some content of it was a folder: then it stays one
-	place   []placeWrite
-	meta    []metaWrite
-	content []contentWrite
+	place   []*placeWrite
+	meta    []*metaWrite
+	content []*contentWrite
+	cache   *cache // nil while the registers change, or hold one write each
 	shown   shown
+	forest  forestPlace
+}
+
+// cache is what follows from registers that hold several writes. Settle makes
+// it, so that reading takes no longer because somebody wrote a lot.
+type cache struct {
+	place  *placeWrite
+	meta   *metaWrite
+	groups []group
 }
 
 type stamp struct {
@@ -145,19 +155,23 @@ func (s *State) apply(at stamp, op *Op) {
 	n := s.nodes[op.Node]
 	if n == nil {
 		n = &node{id: op.Node}
+		n.plant()
 		s.nodes[op.Node] = n
+		s.project.appear(s, n)
 	}
 	s.project.touch(s, n)
+	s.project.changed[n.id] = true
+	n.cache = nil
 	n.lamport = max(n.lamport, at.Lamport)
 	if p := op.Place; p != nil {
-		n.place = supersede(n.place, placeWrite{at, p.Parent, string(p.Name)}, p.Over)
+		n.place = supersede(n.place, &placeWrite{at, p.Parent, string(p.Name)}, p.Over)
 	}
 	if m := op.Meta; m != nil {
-		n.meta = supersede(n.meta, metaWrite{at, m.Exec, m.Mtime}, m.Over)
+		n.meta = supersede(n.meta, &metaWrite{at, m.Exec, m.Mtime}, m.Over)
 		s.project.noteAttr(n.id)
 	}
 	if c := op.Content; c != nil {
-		w := contentWrite{stamp: at, Kind: c.Kind, Size: c.Size}
+		w := &contentWrite{stamp: at, Kind: c.Kind, Size: c.Size}
 		switch c.Kind {
 		case Dir:
 			n.folder = true
@@ -171,33 +185,68 @@ func (s *State) apply(at stamp, op *Op) {
 		n.content = supersede(n.content, w, c.Over)
 	}
 	if e := op.Edit; e != nil {
-		n.content = supersede(n.content, contentWrite{stamp: at, Kind: Bytes, Base: e.Base, Text: true}, e.Over)
+		n.content = supersede(n.content, &contentWrite{stamp: at, Kind: Bytes, Base: e.Base, Text: true}, e.Over)
 	}
-	s.project.update(s, n)
 }
 
-// supersede adds w to the live writes and drops those in over. A fresh slice
-// is made, so that what readers hold does not change under them.
+// supersede adds w to the live writes and drops those in over, which is sorted.
 func supersede[W interface{ at() stamp }](live []W, w W, over []Version) []W {
-	out := make([]W, 0, 1)
-	for _, l := range live {
-		if !slices.ContainsFunc(over, func(v Version) bool { return v == l.at().Version }) {
-			out = append(out, l)
+	find := func(v Version) (int, bool) {
+		return slices.BinarySearchFunc(live, v, func(l W, v Version) int { return l.at().Version.Compare(v) })
+	}
+	var drop []int
+	for _, v := range over {
+		if i, ok := find(v); ok {
+			drop = append(drop, i)
 		}
 	}
-	i, _ := slices.BinarySearchFunc(out, w, func(a, b W) int { return a.at().Version.Compare(b.at().Version) })
-	return slices.Insert(out, i, w)
+	if len(drop) > 0 {
+		kept := drop[0]
+		for i := drop[0]; i < len(live); i++ {
+			if len(drop) > 0 && drop[0] == i {
+				drop = drop[1:]
+				continue
+			}
+			live[kept] = live[i]
+			kept++
+		}
+		clear(live[kept:])
+		live = live[:kept]
+	}
+	i, _ := find(w.at().Version)
+	return slices.Insert(live, i, w)
 }
 
 // winner returns the live write that counts, or nil.
-func winner[W interface{ at() stamp }](live []W) *W {
-	var best *W
-	for i := range live {
-		if best == nil || live[i].at().after((*best).at()) {
-			best = &live[i]
+func winner[W interface{ at() stamp }](live []W) (best W) {
+	for i, w := range live {
+		if i == 0 || w.at().after(best.at()) {
+			best = w
 		}
 	}
 	return best
+}
+
+func (n *node) winPlace() *placeWrite {
+	if n.cache != nil {
+		return n.cache.place
+	}
+	return winner(n.place)
+}
+
+func (n *node) winMeta() *metaWrite {
+	if n.cache != nil {
+		return n.cache.meta
+	}
+	return winner(n.meta)
+}
+
+// remember makes the cache where there is something to gain.
+func (n *node) remember() {
+	n.cache = nil
+	if len(n.place) > 1 || len(n.meta) > 1 || len(n.content) > 1 {
+		n.cache = &cache{winner(n.place), winner(n.meta), n.groups()}
+	}
 }
 
 // SetSize records the size of the text made by the live edits of base. It is
@@ -207,78 +256,9 @@ func (s *State) SetSize(id NodeID, base Version, size int64) {
 	if n == nil {
 		return
 	}
-	out := slices.Clone(n.content)
-	for i := range out {
-		if out[i].Base == base {
-			out[i].Size = size
-		}
-	}
-	n.content = out
-}
-
-// A group is the live content versions of a node that are one content: the
-// edits of one document, or writes of the same bytes.
-type group struct {
-	best  contentWrite // the winner among them
-	key   Version      // the content written or, of edits, their base
-	live  []Version    // sorted
-	plain bool         // no edits
-}
-
-// groups returns what the node holds, the winner first. Content that is a
-// folder comes before everything else in a node that is one.
-func (n *node) groups() []group {
-	if len(n.content) == 1 { // nearly always
-		w := n.content[0]
-		if w.Kind == None {
-			return nil
-		}
-		return []group{newGroup(w)}
-	}
-	var gs []group
-next:
 	for _, w := range n.content {
-		if w.Kind == None {
-			continue
+		if w.Base == base {
+			w.Size = size
 		}
-		g := newGroup(w)
-		for i := range gs {
-			same := gs[i].key == g.key || gs[i].plain && g.plain &&
-				gs[i].best.Kind == w.Kind && gs[i].best.Hash == w.Hash && gs[i].best.Size == w.Size
-			if !same {
-				continue
-			}
-			gs[i].live = append(gs[i].live, w.Version)
-			gs[i].plain = gs[i].plain && g.plain
-			if w.after(gs[i].best.stamp) {
-				gs[i].best = w
-				if gs[i].plain {
-					gs[i].key = g.key
-				}
-			}
-			continue next
-		}
-		gs = append(gs, g)
 	}
-	slices.SortFunc(gs, func(a, b group) int {
-		if n.folder && (a.best.Kind == Dir) != (b.best.Kind == Dir) {
-			if a.best.Kind == Dir {
-				return -1
-			}
-			return 1
-		}
-		if a.best.after(b.best.stamp) {
-			return -1
-		}
-		return 1
-	})
-	return gs
-}
-
-func newGroup(w contentWrite) group {
-	g := group{best: w, key: w.Version, live: []Version{w.Version}, plain: true}
-	if !w.Base.IsZero() {
-		g.key, g.plain = w.Base, false
-	}
-	return g
 }
