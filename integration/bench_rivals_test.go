@@ -80,7 +80,9 @@ func (r *rival) stop(t testing.TB) {
 }
 
 // A loopback is go-fuse's own loopback file system, mounted with the options of
-// its example program.
+// its example program. For root the kernel takes the data of open files straight
+// from the files behind them (FUSE passthrough): then its reads and writes are
+// those of the disk, and only names cost requests.
 type loopback struct {
 	t         testing.TB
 	from, dir string
