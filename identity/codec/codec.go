@@ -6,7 +6,8 @@
 // value. Structs use integer keys (`cbor:"1,keyasint"`) or positions
 // (`cbor:",toarray"`). A type that wants optional fields marks them omitempty,
 // or omitzero where it is an array: a field present with its empty value is
-// then refused, as it has to be.
+// then refused, as it has to be. Go's nil and empty are one value: an empty
+// list, string or map. Only an absent pointer is null.
 //
 // # Limits
 //
@@ -92,6 +93,7 @@ var (
 func newEncoding() cbor.EncMode {
 	opts := cbor.CoreDetEncOptions()
 	opts.TagsMd = cbor.TagsForbidden
+	opts.NilContainers = cbor.NilContainerAsEmpty // else nil and empty would be told apart
 	mode, err := opts.EncMode()
 	if err != nil {
 		panic(err) // the options above are constants

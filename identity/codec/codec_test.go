@@ -89,6 +89,35 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 }
 
+type required struct {
+	Data []byte            `cbor:"1,keyasint"`
+	List []uint64          `cbor:"2,keyasint"`
+	Map  map[uint64]uint64 `cbor:"3,keyasint"`
+	Next *required         `cbor:"4,keyasint"`
+}
+
+// Nothing has one encoding, whether Go calls it nil or empty.
+func TestEmptyIsNotNull(t *testing.T) {
+	const want = "a4" + "0140" + "0280" + "03a0" + "04f6"
+	for _, v := range []required{{}, {Data: []byte{}, List: []uint64{}, Map: map[uint64]uint64{}}} {
+		if got, err := Marshal(v); err != nil || hex.EncodeToString(got) != want {
+			t.Errorf("%#v is %x, %v, want %s", v, got, err, want)
+		}
+	}
+	for _, h := range []string{"a4" + "01f6" + "0280" + "03a0" + "04f6", "a4" + "0140" + "02f6" + "03a0" + "04f6", "a4" + "0140" + "0280" + "03f6" + "04f6"} {
+		data, _ := hex.DecodeString(h)
+		var v required
+		if err := Unmarshal(data, &v); !errors.Is(err, ErrNotCanonical) {
+			t.Errorf("Unmarshal(%s) = %+v, %v, want ErrNotCanonical", h, v, err)
+		}
+	}
+	for _, top := range []any{new([]byte), new([]uint64), new(map[uint64]uint64), new(required), new(uint64), new([4]byte)} {
+		if err := Unmarshal([]byte{0xf6}, top); err == nil {
+			t.Errorf("null is taken for a %T", top)
+		}
+	}
+}
+
 func TestNotCanonicalIsTold(t *testing.T) {
 	for _, h := range []string{"a1011800", "a201010101", "a201010260"} {
 		data, _ := hex.DecodeString(h)
@@ -158,6 +187,8 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var o outer
 		same(t, data, &o, Unmarshal(data, &o))
+		var r required
+		same(t, data, &r, Unmarshal(data, &r))
 		var a any
 		err := Unmarshal(data, &a)
 		same(t, data, &a, err)
