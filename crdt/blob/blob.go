@@ -110,10 +110,14 @@ func (s *Store) Has(hash [32]byte) bool {
 
 // Missing returns the chunks of a blob that are not here. Without the
 // manifest it returns the manifest's hash and false: ask again when it came.
+// Of a blob that cannot be read, whoever sends what, nothing is missing.
 func (s *Store) Missing(ref Ref) (hashes [][32]byte, known bool) {
 	m, err := s.manifest(ref)
-	if err != nil {
+	if errors.As(err, new(ErrMissing)) {
 		return [][32]byte{ref.Hash}, false
+	}
+	if err != nil { // the author's fault, or a trouble here that may pass
+		return nil, errors.Is(err, ErrCorrupt)
 	}
 	seen := map[[32]byte]bool{}
 	for _, c := range m.chunks {

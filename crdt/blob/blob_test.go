@@ -472,3 +472,51 @@ func BenchmarkSync(b *testing.B) {
 		}
 	}
 }
+
+// What is here and is no manifest, or not of this size, cannot be fetched
+// better: asking for it again would never end.
+func TestNothingToFetch(t *testing.T) {
+	s := open(t, t.TempDir())
+	ref := write(t, s, []byte("small"))
+	other := noise(9, 4000)
+	if err := s.PutChunk(sha256.Sum256(other), other); err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]Ref{
+		"another size":   {ref.Hash, ref.Size + 1},
+		"not a manifest": {sha256.Sum256(other), int64(len(other))},
+	} {
+		if missing, known := s.Missing(bad); len(missing) != 0 || !known {
+			t.Errorf("%s: %d missing, known %v", name, len(missing), known)
+		}
+		if _, err := s.Open(bad); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: opening it gives %v", name, err)
+		}
+	}
+	absent := Ref{[32]byte{1}, 7}
+	if missing, known := s.Missing(absent); len(missing) != 1 || missing[0] != absent.Hash || known {
+		t.Errorf("absent: %x missing, known %v", missing, known)
+	}
+	// One that went bad on the disk counts as absent: a peer has it.
+	s.cache.clear()
+	if err := os.WriteFile(s.path(ref.Hash), []byte("smell"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if missing, known := s.Missing(ref); len(missing) != 1 || missing[0] != ref.Hash || known {
+		t.Errorf("bad on the disk: %x missing, known %v", missing, known)
+	}
+}
+
+func TestManifestBytes(t *testing.T) {
+	if got := hex.EncodeToString(encodeInline([]byte("hello"))); got != goldenInline {
+		t.Errorf("inline: %s", got)
+	}
+	got := encodeChunks([]chunkRef{{[32]byte{0xaa, 31: 0xbb}, 1 << 20}, {[32]byte{0xcc, 31: 0xdd}, 1<<20 + 513}})
+	if hex.EncodeToString(got) != goldenChunks {
+		t.Errorf("chunks: %x", got)
+	}
+	m, err := decodeManifest(got)
+	if err != nil || m.inline || m.size != 1<<20+513 || len(m.chunks) != 2 || m.chunks[1].hash != ([32]byte{0xcc, 31: 0xdd}) {
+		t.Errorf("decoded %+v, %v", m, err)
+	}
+}
