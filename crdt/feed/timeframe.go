@@ -1,7 +1,10 @@
 package feed
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/codec"
@@ -23,6 +26,22 @@ type Head struct {
 // A Timeframe says how far somebody has each feed. It may be a field of
 // another structure; whoever decodes that calls Check.
 type Timeframe map[identity.ID]Head
+
+// Part returns t, or as much of it as can be sent: of more than MaxFeeds feeds
+// those that are longest, so that least is sent again.
+func (t Timeframe) Part() Timeframe {
+	if len(t) <= MaxFeeds {
+		return t
+	}
+	feeds := slices.SortedFunc(maps.Keys(t), func(a, b identity.ID) int {
+		return cmp.Or(cmp.Compare(t[b].Seq, t[a].Seq), a.Compare(b))
+	})
+	part := make(Timeframe, MaxFeeds)
+	for _, f := range feeds[:MaxFeeds] {
+		part[f] = t[f]
+	}
+	return part
+}
 
 // Encode returns the canonical form.
 func (t Timeframe) Encode() ([]byte, error) {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
 )
 
 // Batches. A commit that fails (a full disk) is tried again with the same
@@ -129,7 +131,7 @@ func (s *Space) commitLoop(ctx context.Context) error {
 		case <-s.wake:
 		case <-retry.C:
 		}
-		if s.busy { // somebody copies many files: more of them fit into one entry
+		if s.busy.Load() { // somebody copies many files: more of them fit into one entry
 			pause.Reset(busyPause)
 			select {
 			case <-ctx.Done():
@@ -153,10 +155,10 @@ func (s *Space) commit() error {
 	defer s.committing.Unlock()
 	b, err := s.take()
 	if b == nil || err != nil {
-		s.busy = false
+		s.busy.Store(false)
 		return err
 	}
-	s.busy = len(b.recent) >= busyOps
+	s.busy.Store(len(b.recent) >= busyOps)
 	err = s.seal(b)
 	if err == nil && b.blobs {
 		err = s.blobs.Sync()
@@ -208,12 +210,14 @@ func (s *Space) take() (*batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(b.local) > 0 {
+		delete(s.frontier, b.local[0].feed) // the entry before
 		for f, id := range s.frontier {
-			if f != b.local[0].feed && len(b.deps) < feed.MaxDeps {
-				b.deps = append(b.deps, id)
+			if len(b.deps) == feed.MaxDeps {
+				break // the others are for the next entry
 			}
+			b.deps = append(b.deps, id)
+			delete(s.frontier, f)
 		}
-		clear(s.frontier)
 	}
 	s.inflight = b
 	s.batch = newBatch()
@@ -233,7 +237,7 @@ func (s *Space) seal(b *batch) error {
 			prev, had = b.sealed[n-1], true
 		}
 		h := feed.Header{
-			Space: s.id, Feed: id, Seq: 1, Auth: s.members.Auth(), Time: s.now().UnixMilli(),
+			Space: s.id, Feed: id, Seq: 1, Time: s.now().UnixMilli(),
 			First: ops[0].N, Ops: uint64(len(ops)),
 		}
 		if had {
@@ -241,6 +245,15 @@ func (s *Space) seal(b *batch) error {
 		}
 		if len(b.sealed) == 0 {
 			h.Deps = b.deps
+		}
+		var ok bool
+		if h.Auth, ok = s.authority(); !ok {
+			// What the entry before named, or what the feed was opened with,
+			// does. It may not cover what the authors of others named, so
+			// nothing of theirs is named: each operation says what it needs.
+			if h.Auth, h.Deps = prev.Auth, nil; !had {
+				h.Auth = []identity.ID{id}
+			}
 		}
 		payload, err := tree.Encode(ops)
 		if err != nil {
@@ -254,6 +267,30 @@ func (s *Space) seal(b *batch) error {
 		b.local = rest
 	}
 	return nil
+}
+
+// maxMerges is how many credentials are made at once to merge others.
+const maxMerges = 8
+
+// authority returns credentials that cover all others and by which this device
+// may write. It is false when there are none: more than an entry can name were
+// made at the same time, by an attacker, or the right to write has gone since
+// the change was made.
+func (s *Space) authority() ([]identity.ID, bool) {
+	auth := s.members.Auth()
+	for range maxMerges {
+		if len(auth) <= feed.MaxAuth {
+			break
+		}
+		// To open a feed is to say that one knows of all of them, and anybody may.
+		err := s.openFeed(&identity.ID{})
+		if err != nil {
+			s.log.Warn("too many credentials at the same time", "space", s.name, "credentials", len(auth), "err", err)
+			return nil, false
+		}
+		auth = s.members.Auth()
+	}
+	return auth, len(auth) <= feed.MaxAuth && s.members.RoleAt(s.device.Identity(), auth) >= credential.Editor
 }
 
 // pack takes from the front as many whole changes as fit into one entry.
@@ -310,11 +347,53 @@ func (b *batch) write(heads feed.Timeframe) func(tx *store.Tx) error {
 		if err := b.writeState(tx); err != nil {
 			return err
 		}
-		data, err := heads.Encode()
+		return putHeads(tx, heads)
+	}
+}
+
+// putHeads stores a timeframe, in parts if it names more feeds than one can.
+func putHeads(tx *store.Tx, heads feed.Timeframe) error {
+	feeds := slices.SortedFunc(maps.Keys(heads), identity.ID.Compare)
+	for part := 0; part == 0 || len(feeds) > 0; part++ {
+		t := make(feed.Timeframe)
+		for _, f := range feeds[:min(len(feeds), feed.MaxFeeds)] {
+			t[f] = heads[f]
+		}
+		feeds = feeds[len(t):]
+		data, err := t.Encode()
 		if err != nil {
 			return err
 		}
-		return tx.PutMeta(metaHeads, data)
+		if err := tx.PutMeta(headsPart(part), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func headsPart(i int) string {
+	if i == 0 {
+		return metaHeads
+	}
+	return metaHeads + "/" + strconv.Itoa(i)
+}
+
+// getHeads reads what putHeads stored.
+func getHeads(tx *store.Tx) (feed.Timeframe, error) {
+	heads := make(feed.Timeframe)
+	for part := 0; ; part++ {
+		data, err := tx.Meta(headsPart(part))
+		if errors.Is(err, store.ErrNotFound) {
+			return heads, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		t, err := feed.DecodeTimeframe(data)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(heads, t)
 	}
 }
 

@@ -2,13 +2,14 @@ package space
 
 import (
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/echofs/echofs/crdt/document"
 	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/textdiff"
 	"github.com/echofs/echofs/crdt/tree"
 	"github.com/echofs/echofs/identity"
@@ -265,4 +266,115 @@ func TestGreatestTexts(t *testing.T) {
 	}
 }
 
-var _ = slices.Sorted[int]
+// Anybody may leave, also many times at the same time. That must not keep the
+// others from writing, although an entry can name only few credentials.
+func TestManyCredentialsAtOnce(t *testing.T) {
+	for _, n := range []int{40, 600} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			a := founded(t)
+			t.Cleanup(func() { a.Close() })
+			create(t, a, "a0", "x")
+			settle(t, a)
+			b := joined(t, a, "ben", credential.Editor)
+			t.Cleanup(func() { b.Close() })
+			r := rogueMember(t, a, credential.Reader)
+			pull(t, b, a)
+			var leave [][]byte
+			for range n {
+				c, err := r.s.members.SetRole(r.s.device, r.s.device.Identity(), credential.None, nil, time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				leave = append(leave, c.Raw)
+			}
+			for i, s := range []*Space{b, a, b, a} { // b's first entry, and others
+				if i < 2 {
+					if err := s.AddCredentials(t.Context(), leave); err != nil {
+						t.Fatal(err)
+					}
+				}
+				create(t, s, fmt.Sprint("n", i), "x")
+				settle(t, s)
+				pull(t, a, b)
+				pull(t, b, a)
+			}
+			for _, s := range []*Space{a, b} {
+				if got := listing(t, s, Root); got != "a0 n0 n1 n2 n3" {
+					t.Errorf("listing %q", got)
+				}
+			}
+			if role := a.members.Role(r.s.device.Identity()); role != credential.None {
+				t.Errorf("who left is %v", role)
+			}
+		})
+	}
+}
+
+// What somebody wrote before they heard that they may not any more, others
+// accept, and their feed goes on once they may again.
+func TestDemotedBeforeTheCommit(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	b := joined(t, a, "ben", credential.Editor)
+	t.Cleanup(func() { b.Close() })
+	pull(t, b, a)
+	for i := range 2 {
+		create(t, b, fmt.Sprint("b", i), "x") // not committed when the news comes
+		if err := a.AddCredentials(t.Context(), b.Credentials()); err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []credential.Role{credential.Reader, credential.Editor} {
+			var creds []credential.Signed
+			var err error
+			if role == credential.Reader {
+				var c credential.Signed
+				c, err = a.members.SetRole(a.device, b.device.Identity(), role, nil, time.Now())
+				creds = append(creds, c)
+			} else {
+				creds, err = a.members.Admit(a.device, b.device.Chain(), role, time.Now())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range creds {
+				for _, s := range []*Space{a, b} {
+					if err := s.AddCredentials(t.Context(), [][]byte{c.Raw}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			settle(t, b)
+		}
+		pull(t, a, b)
+	}
+	if got := listing(t, a, Root); got != "b0 b1" {
+		t.Errorf("listing %q", got)
+	}
+}
+
+// A device may know more feeds than a timeframe can name.
+func TestMoreFeedsThanATimeframe(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	heads := make(feed.Timeframe)
+	for i := range 2*feed.MaxFeeds + 10 {
+		f := identity.Hash("test", fmt.Append(nil, i))
+		heads[f] = feed.Head{Seq: uint64(i%7) + 1, ID: f}
+	}
+	if err := a.db.Update(func(tx *store.Tx) error { return putHeads(tx, heads) }); err != nil {
+		t.Fatal(err)
+	}
+	err := a.db.View(func(tx *store.Tx) error {
+		got, err := getHeads(tx)
+		if !maps.Equal(got, heads) {
+			t.Errorf("%d feeds of %d", len(got), len(heads))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if part := heads.Part(); part.Check() != nil || len(part) != feed.MaxFeeds {
+		t.Errorf("%d feeds to be sent: %v", len(part), part.Check())
+	}
+}

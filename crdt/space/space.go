@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echofs/echofs/crdt/blob"
@@ -45,8 +46,8 @@ type Space struct {
 	wait  waiting
 	found payloads
 
-	committing sync.Mutex // held by the one commit that runs; taken before write
-	busy       bool       // the last commit had much to do; only commitLoop reads it
+	committing sync.Mutex  // held by the one commit that runs; taken before write
+	busy       atomic.Bool // the last commit had much to do
 
 	mu       sync.RWMutex // guards the fields below; writers hold write too
 	tree     *tree.State
@@ -248,14 +249,8 @@ func (s *Space) loadTree() error {
 
 // loadHeads reads how far each feed is.
 func (s *Space) loadHeads(tx *store.Tx) error {
-	data, err := tx.Meta(metaHeads)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if s.durable, err = feed.DecodeTimeframe(data); err != nil {
+	var err error
+	if s.durable, err = getHeads(tx); err != nil {
 		return err
 	}
 	for id, head := range s.durable {
@@ -360,18 +355,24 @@ func (s *Space) ownFeed() (identity.ID, error) {
 	if !s.feed.IsZero() {
 		return s.feed, nil
 	}
+	err := s.openFeed(&s.feed)
+	return s.feed, err
+}
+
+// openFeed makes the credential that opens a feed of this device.
+func (s *Space) openFeed(id *identity.ID) error {
 	open, err := s.members.OpenFeed(s.device, s.now())
 	if err != nil {
-		return identity.ID{}, err
+		return err
 	}
 	err = s.db.Update(func(tx *store.Tx) error { return tx.PutCredential(open.ID, open.Raw) })
 	if err != nil {
-		return identity.ID{}, err
+		return err
 	}
 	if _, err := s.members.Add(open); err != nil {
-		return identity.ID{}, err
+		return err
 	}
-	s.feed = open.ID
+	*id = open.ID
 	s.notify.fire()
-	return s.feed, nil
+	return nil
 }

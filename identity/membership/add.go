@@ -186,6 +186,7 @@ func (s *State) insert(n *node, profile identity.Profile) {
 	s.nodes = append(s.nodes, n)
 	s.byID[n.ID] = n
 	s.heads = append(maximalAfter(s.heads, n), n)
+	s.covered = nil
 	if n.isGrant() {
 		who, _ := n.to()
 		s.to[who] = append(s.to[who], n)

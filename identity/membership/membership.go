@@ -91,6 +91,7 @@ type State struct {
 	waiting waiting
 	views   map[identity.ID]*view // by the hash of the heads
 	current *view                 // of auth; nil when it has to be worked out
+	covered []*node               // of cover; nil when it has to be worked out
 }
 
 // A proof is a chain that some node brought into the set.

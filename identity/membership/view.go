@@ -102,6 +102,9 @@ func (s *State) cover() []*node {
 	if len(s.auth) <= manyAuth {
 		return s.auth
 	}
+	if s.covered != nil {
+		return s.covered
+	}
 	var chosen []*node
 	for left := slices.Clone(s.auth); len(left) > 0; {
 		var best *node
@@ -117,8 +120,13 @@ func (s *State) cover() []*node {
 				best, most = h, covers
 			}
 		}
+		if most == 1 { // each covers itself
+			chosen = append(chosen, left...)
+			break
+		}
 		chosen = append(chosen, best)
 		left = slices.DeleteFunc(left, func(g *node) bool { return g == best || best.past.has(g.index) })
 	}
+	s.covered = chosen
 	return chosen
 }
