@@ -23,6 +23,7 @@ func (r *Replicator) attach(l *link) {
 	l.id = r.last
 	r.links[l.id] = l
 	r.fetch.up(l.id)
+	r.puller.up(l.id, l.peer.Device)
 	r.stale = true
 }
 
@@ -31,7 +32,9 @@ func (r *Replicator) detach(l *link) {
 	r.mu.Lock()
 	delete(r.links, l.id)
 	r.fetch.down(l.id)
+	r.puller.down(l.id)
 	r.mu.Unlock()
+	r.pullAll()
 	r.wakeAll()
 }
 

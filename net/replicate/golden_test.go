@@ -36,6 +36,11 @@ func TestGolden(t *testing.T) {
 		{"entries", func(s, _ *wire.Conn) error {
 			return s.Send(frameEntries, entries{[][]byte{[]byte("one"), []byte("two")}})
 		}},
+		{"news", func(s, _ *wire.Conn) error { return s.Send(frameNews, news{map[identity.ID]uint64{id: 7}}) }},
+		{"pull", func(s, _ *wire.Conn) error {
+			return s.Send(framePull, pull{map[identity.ID]span{id: {After: 5, Upto: 7}}})
+		}},
+		{"sent", func(s, _ *wire.Conn) error { return s.WriteFrame(frameSent, nil) }},
 		{"want", func(_, b *wire.Conn) error { return b.Send(frameWant, want{[][32]byte{{4}}}) }},
 		{"chunk", func(_, b *wire.Conn) error { return b.WriteFrame(frameChunk, append(make([]byte, 32), "bytes"...)) }},
 		{"none", func(_, b *wire.Conn) error { return b.Send(frameNone, want{[][32]byte{{4}}}) }},

@@ -101,7 +101,7 @@ func (l *link) step(in input) (todo []output, err error) {
 	outs, err := l.session.step(in)
 	for _, o := range outs {
 		switch o.(type) {
-		case accept, addCreds, look:
+		case accept, addCreds, look, begun, offered, served:
 			todo = append(todo, o)
 		default:
 			l.out = append(l.out, o)
@@ -117,11 +117,17 @@ func (l *link) lookAtSpace() error {
 	l.look.Lock()
 	defer l.look.Unlock()
 	s := l.r.space
-	_, err := l.step(changed{
-		member: s.Member(l.peer.Device),
-		creds:  l.r.credentials(),
-		have:   func() have { return have{s.Timeframe()} },
-	})
+	in := changed{member: s.Member(l.peer.Device)}
+	if l.untold() {
+		in.have = s.Timeframe() // before the credentials, so that those of its authors are among them
+	}
+	in.creds, in.rev = l.r.credentials()
+	todo, err := l.step(in)
+	for _, o := range todo {
+		if b, ok := o.(begun); ok {
+			l.begun(b)
+		}
+	}
 	poke(l.wakeBlob)
 	return err
 }
@@ -130,18 +136,31 @@ func (l *link) lookAtSpace() error {
 func (l *link) watch(ctx context.Context) error {
 	changes, cancel := l.r.space.Notify()
 	defer cancel()
+	stall := time.NewTicker(stallTime)
+	defer stall.Stop()
 	for {
 		if err := l.lookAtSpace(); err != nil {
 			return err
 		}
+		l.pull()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-stall.C:
+			l.r.tick()
+			continue
 		case <-changes:
 		}
 		l.r.chunksMayMiss()
 		l.r.reached()
 	}
+}
+
+// untold reports whether the peer has not heard what we have.
+func (l *link) untold() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session.said == nil
 }
 
 // isOpen reports whether entries and chunks may pass.

@@ -199,6 +199,7 @@ func (m *memory) waitChunks(n int) {
 	m.wait("chunks", func() bool { return len(m.chunks) >= n })
 }
 
+func (m *memory) Device() identity.PublicKey       { return m.device.Key() }
 func (m *memory) Name() string                     { return "test" }
 func (m *memory) Key() feed.Key                    { return m.key }
 func (m *memory) CredentialHeads() []identity.ID   { return m.state.Heads() }

@@ -17,7 +17,10 @@ const (
 	frameHeads       wire.Type = 2 // heads: the sender's credential heads
 	frameCredentials wire.Type = 3 // credentials the receiver may lack
 	frameHave        wire.Type = 4 // have: the sender's timeframe
-	frameEntries     wire.Type = 5 // entries the receiver may lack
+	frameEntries     wire.Type = 5 // entries: new ones of the sender's own, and those asked for
+	frameNews        wire.Type = 6 // news: what the sender has got since, of other authors
+	framePull        wire.Type = 7 // pull: entries the sender lacks and the receiver has
+	frameSent        wire.Type = 8 // empty: that was all of the last pull
 )
 
 // Frames on the Blobs stream.
@@ -36,7 +39,8 @@ const (
 	maxFrame   = maxEntry + 32<<10
 	batchBytes = 128 << 10 // entries or credentials are gathered up to this
 	batchItems = 256
-	maxWants   = 64 // chunks in one frame
+	maxWants   = 64   // chunks in one frame
+	maxNews    = 1024 // feeds in one frame
 )
 
 var syncLimits = wire.Limits{
@@ -45,6 +49,9 @@ var syncLimits = wire.Limits{
 	frameCredentials: maxFrame,
 	frameHave:        feed.MaxFeeds*80 + 64,
 	frameEntries:     maxFrame,
+	frameNews:        maxNews*43 + 64,
+	framePull:        maxSpans*53 + 64,
+	frameSent:        0,
 }
 
 var blobLimits = wire.Limits{
@@ -72,6 +79,14 @@ type have struct {
 
 type entries struct {
 	Raw [][]byte `cbor:"1,keyasint"`
+}
+
+type news struct {
+	Seqs map[identity.ID]uint64 `cbor:"1,keyasint"` // last entry per feed
+}
+
+type pull struct {
+	Spans map[identity.ID]span `cbor:"1,keyasint"`
 }
 
 type want struct {
@@ -140,6 +155,20 @@ func decodeSync(f wire.Frame) (input, error) {
 			return nil, err
 		}
 		return decodeEntries(m.Raw)
+	case frameNews:
+		var m news
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return gotNews{m.Seqs}, nil
+	case framePull:
+		var m pull
+		if err := f.Decode(&m); err != nil {
+			return nil, err
+		}
+		return gotPull{m.Spans}, nil
+	case frameSent:
+		return gotSent{}, nil
 	}
 	return nil, fmt.Errorf("frame %d: %w", f.Type, wire.ErrType)
 }

@@ -4,11 +4,15 @@
 // show that they know the space key, by a MAC over secret material of this very
 // link; a stranger learns nothing from that and is told nothing else. Then they
 // exchange credential heads and the credentials the other lacks. Only a device
-// that is a member by those credentials is told the timeframe; then missing
-// entries follow in the order in which this device accepted them, which is a
-// causal one, and every later commit at once. Entries of others are passed on
-// like one's own: they are signed. What a peer has, said it has, or was sent is
-// never sent to it again on the same link.
+// that is a member by those credentials is told the timeframe. What it lacks of
+// that it asks for, and gets it in the order in which this device accepted it,
+// which is a causal one.
+//
+// After that a device sends what it writes itself to all its peers at once. What
+// it gets from others it only names to those who do not have it, and who needs
+// it asks: so an entry crosses each device's line once, however many peers have
+// it, and still reaches those who do not know its author's device. A peer that
+// vanishes or is silent is replaced by another that has the same.
 //
 // Chunks of large files travel on the Blobs stream, so they never delay an
 // entry. Each side asks for what it misses, many at a time, from any peer that
@@ -21,17 +25,20 @@
 // # Concurrency
 //
 // A Replicator may serve any number of links at once. What to send is decided
-// in two pure state machines, session (one per link) and fetcher (one per
-// space); everything around them only moves bytes. Every goroutine that Link
+// in three pure state machines, session (one per link), puller and fetcher (one
+// per space); everything around them only moves bytes. Every goroutine that Link
 // starts has ended when it returns.
 package replicate
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/space"
@@ -42,6 +49,7 @@ import (
 // Space is what replication needs of a space; *space.Space is one.
 type Space interface {
 	Name() string
+	Device() identity.PublicKey // this one
 	Key() feed.Key
 	Member(device identity.PublicKey) bool
 
@@ -68,10 +76,15 @@ type Replicator struct {
 	synced chan struct{} // closed by reached
 
 	refused atomic.Int64
+	entries atomic.Int64 // of peers
 
-	mu     sync.Mutex // guards the fields below
-	known  []known    // credentials of the space, decoded
-	heads  []identity.ID
+	mu     sync.Mutex                         // guards the fields below
+	known  []known                            // credentials of the space, decoded
+	rev    int                                // grows when they change
+	author map[identity.ID]identity.PublicKey // of each feed
+	mine   map[identity.ID]bool               // feeds of this device; replaced, never changed
+	puller *puller
+	ticked time.Time
 	fetch  *fetcher
 	stored int                    // chunks that have come
 	stale  bool                   // there may be missing chunks that fetch does not know
@@ -87,27 +100,36 @@ func New(s Space, log *slog.Logger) *Replicator {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{space: s, log: log, synced: make(chan struct{}), fetch: newFetcher(), links: make(map[int]*link)}
+	return &Replicator{space: s, log: log, synced: make(chan struct{}), fetch: newFetcher(), puller: newPuller(), ticked: time.Now(), author: make(map[identity.ID]identity.PublicKey), mine: make(map[identity.ID]bool), links: make(map[int]*link)}
 }
 
 // Refused counts the entries and credentials of peers that were not accepted.
 func (r *Replicator) Refused() int64 { return r.refused.Load() }
 
-// credentials returns the credentials of the space in causal order. They are
-// decoded again only when the heads have changed.
-func (r *Replicator) credentials() []known {
+// Arrived counts the entries of peers that came, also those that were here.
+func (r *Replicator) Arrived() int64 { return r.entries.Load() }
+
+// credentials returns the credentials of the space in causal order, those that
+// wait for others too. rev is another one when they are others. Only those that
+// are new are decoded.
+func (r *Replicator) credentials() (creds []known, rev int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	heads := r.space.CredentialHeads()
-	if r.known != nil && slices.Equal(heads, r.heads) {
-		return r.known
+	all := r.space.Credentials()
+	same := 0
+	for same < min(len(all), len(r.known)) && bytes.Equal(all[same], r.known[same].raw) {
+		same++
 	}
-	have := make(map[string]known, len(r.known))
-	for _, k := range r.known {
+	if same == len(all) && same == len(r.known) {
+		return r.known, r.rev
+	}
+	have := make(map[string]known, len(r.known)-same)
+	for _, k := range r.known[same:] {
 		have[string(k.raw)] = k
 	}
-	var out []known
-	for _, raw := range r.space.Credentials() {
+	out := slices.Clone(r.known[:same])
+	mine := maps.Clone(r.mine)
+	for _, raw := range all[same:] {
 		if k, ok := have[string(raw)]; ok {
 			out = append(out, k)
 			continue
@@ -117,8 +139,23 @@ func (r *Replicator) credentials() []known {
 			r.log.Error("credential of our own space cannot be read", "space", r.space.Name(), "err", err)
 			continue
 		}
+		if op.Kind == credential.FeedOpen && !op.Newer {
+			r.author[op.ID] = op.Device
+			if op.Device == r.space.Device() {
+				mine[op.ID] = true
+			}
+		}
 		out = append(out, known{id: op.ID, deps: op.Deps, raw: raw})
 	}
-	r.known, r.heads = out, heads
-	return out
+	r.known, r.mine = out, mine
+	r.rev++
+	return r.known, r.rev
+}
+
+// own tells which feeds this device writes. What it returns takes no lock.
+func (r *Replicator) own() func(identity.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mine := r.mine
+	return func(f identity.ID) bool { return mine[f] }
 }

@@ -1,9 +1,13 @@
 package replicate
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"errors"
+	"maps"
+	"slices"
 
+	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
 )
@@ -18,10 +22,12 @@ type session struct {
 
 	knows    map[identity.ID]bool // credentials the peer sent or was sent
 	accepted map[identity.ID]bool // credentials it has with their past; nil before its heads came
-	sent     int                  // how many credentials there were when we last sent some
+	sent     int                  // which credentials there were when we last sent some
 
-	told    bool                   // our timeframe was sent
+	said    map[identity.ID]uint64 // per feed, what the peer knows that we have; nil before our timeframe was sent
 	has     map[identity.ID]uint64 // per feed, how far the peer is; nil before its timeframe came
+	pulls   map[identity.ID]span   // what it asked for, less what was sent; nil: nothing
+	rewind  bool                   // what readLog brings is from before pulls
 	cursor  uint64                 // position in our log up to which the peer was served
 	reading bool                   // a readLog is out
 	again   bool                   // the log grew meanwhile
@@ -35,14 +41,18 @@ type (
 	changed struct {
 		member bool
 		creds  []known // in causal order
-		have   func() have
+		rev    int     // another one for other creds
+		have   feed.Timeframe
 	}
 	// logged answers readLog; no refs: there are no more. creds are the
 	// credentials as they were after the log was read, so that those by which
-	// the authors of the entries may write are among them.
+	// the authors of the entries may write are among them. own tells which feeds
+	// this device writes.
 	logged struct {
 		refs  []space.LogRef
 		creds []known
+		rev   int
+		own   func(identity.ID) bool
 	}
 
 	gotProof       struct{ mac [32]byte }
@@ -56,6 +66,9 @@ type (
 		items []item
 		newer int // entries of a later release, left out
 	}
+	gotNews struct{ seqs map[identity.ID]uint64 }
+	gotPull struct{ spans map[identity.ID]span }
+	gotSent struct{}
 )
 
 // Outputs of a session, to be carried out in order.
@@ -67,9 +80,15 @@ type (
 	sendHave    struct{ have }
 	readLog     struct{ after uint64 }
 	sendEntries struct{ refs []space.LogRef }
+	sendNews    struct{ seqs map[identity.ID]uint64 } // the peer may ask for these
+	sendPull    struct{ spans map[identity.ID]span }  // not of a session but of the puller
+	sendSent    struct{}                              // that was all it asked for
 	addCreds    struct{ raw [][]byte }
 	accept      struct{ items []item }
-	look        struct{} // come back with changed
+	look        struct{}                              // come back with changed
+	begun       struct{ seqs map[identity.ID]uint64 } // what the peer has
+	offered     struct{ seqs map[identity.ID]uint64 } // and what it has got since
+	served      struct{}                              // it has sent all we asked for
 )
 
 // errProtocol marks what no honest peer does.
@@ -125,48 +144,85 @@ func (s *session) proven(in input) ([]output, error) {
 		for _, id := range in.ids {
 			s.knows[id] = true
 		}
-		return []output{addCreds{in.raw}, look{}}, nil
+		return []output{addCreds{in.raw}, look{}}, s.check()
 	case gotHave:
 		if s.has != nil {
 			return nil, errProtocol
 		}
 		s.has = in.seqs
-		return s.pump(), nil
+		return append(s.begun(), s.pump()...), nil
 	case gotEntries:
-		// Only to a member did we say what we have, and only then do entries come.
-		if !s.told || !s.member {
-			return nil, errProtocol
-		}
-		if s.has == nil {
+		if !s.exchanging() {
 			return nil, errProtocol
 		}
 		for _, e := range in.items {
 			s.has[e.feed] = max(s.has[e.feed], e.seq)
 		}
-		return []output{accept{in.items}}, nil
+		return []output{accept{in.items}}, s.check()
+	case gotNews:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		for f, n := range in.seqs {
+			s.has[f] = max(s.has[f], n)
+		}
+		return []output{offered{in.seqs}}, s.check()
+	case gotSent:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		return []output{served{}}, nil
+	case gotPull:
+		return s.pulled(in)
 	case logged:
 		return s.logged(in), nil
 	}
 	return nil, errProtocol
 }
 
+// exchanging reports whether both sides have told what they have. Only to a
+// member did we, and only then does anything of a space come.
+func (s *session) exchanging() bool { return s.member && s.said != nil && s.has != nil }
+
+// maxKnown bounds what a session remembers of its peer.
+const maxKnown = 1 << 16
+
+func (s *session) check() error {
+	if len(s.has) > maxKnown || len(s.knows) > maxKnown {
+		return errProtocol
+	}
+	return nil
+}
+
+// begun tells the puller what the peer has, once it may be asked for it.
+func (s *session) begun() []output {
+	if s.said == nil || s.has == nil {
+		return nil
+	}
+	return []output{begun{maps.Clone(s.has)}}
+}
+
 // changed looks at our space anew.
 func (s *session) changed(in changed) []output {
 	s.member = in.member
-	out := s.credentials(in.creds)
-	if s.member && !s.told {
-		s.told = true
-		out = append(out, sendHave{in.have()})
+	out := s.credentials(in.creds, in.rev)
+	if s.member && s.said == nil {
+		s.said = make(map[identity.ID]uint64)
+		for f, h := range in.have {
+			s.said[f] = h.Seq
+		}
+		out = append(out, sendHave{have{in.have}})
+		out = append(out, s.begun()...)
 	}
 	return append(out, s.pump()...)
 }
 
 // credentials sends those that the peer lacks.
-func (s *session) credentials(creds []known) (out []output) {
-	if s.accepted == nil || s.sent == len(creds) {
+func (s *session) credentials(creds []known, rev int) (out []output) {
+	if s.accepted == nil || s.sent == rev {
 		return nil
 	}
-	s.sent = len(creds)
+	s.sent = rev
 	if raw := lacking(creds, s.knows, s.accepted); len(raw) > 0 {
 		out = append(out, sendCreds{raw})
 	}
@@ -176,7 +232,7 @@ func (s *session) credentials(creds []known) (out []output) {
 // pump starts reading our log for the peer, or notes that it has grown.
 func (s *session) pump() []output {
 	switch {
-	case !s.open() || !s.told || s.has == nil:
+	case !s.open() || s.said == nil || s.has == nil:
 		return nil
 	case s.reading:
 		s.again = true
@@ -186,28 +242,86 @@ func (s *session) pump() []output {
 	return []output{readLog{s.cursor}}
 }
 
-// logged picks what the peer lacks.
+// fewEntries may be asked for without reading the log again from its beginning.
+const fewEntries = 64
+
+// pulled serves what the peer asks for: a few entries at once, many in the order
+// of the log, which is a causal one.
+func (s *session) pulled(in gotPull) ([]output, error) {
+	if !s.exchanging() || s.pulls != nil {
+		return nil, errProtocol
+	}
+	total := uint64(0)
+	for f, p := range in.spans {
+		if p.After >= p.Upto || p.Upto > s.said[f] {
+			return nil, errProtocol
+		}
+		total += p.Upto - p.After
+	}
+	if total > fewEntries {
+		s.pulls = in.spans
+		s.cursor = 0
+		s.rewind = s.reading
+		return s.pump(), nil
+	}
+	var refs []space.LogRef
+	for _, f := range slices.SortedFunc(maps.Keys(in.spans), func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		for n := in.spans[f].After + 1; n <= in.spans[f].Upto; n++ {
+			refs = append(refs, space.LogRef{Feed: f, Seq: n})
+		}
+		s.has[f] = max(s.has[f], in.spans[f].Upto)
+	}
+	return []output{sendEntries{refs}, sendSent{}}, nil
+}
+
+// logged picks what the peer asked for, and what is new to it: of that, what
+// this device wrote is sent, the rest only named.
 func (s *session) logged(in logged) []output {
 	if !s.open() {
 		s.reading, s.again = false, false
 		return nil
 	}
+	if s.rewind {
+		s.rewind = false
+		return []output{readLog{s.cursor}}
+	}
 	if len(in.refs) == 0 {
+		var out []output
+		if s.pulls != nil {
+			s.pulls = nil
+			out = append(out, sendSent{})
+		}
 		s.reading = s.again
 		s.again = false
 		if s.reading {
-			return []output{readLog{s.cursor}}
+			out = append(out, readLog{s.cursor})
 		}
-		return nil
+		return out
 	}
-	out := s.credentials(in.creds)
+	out := s.credentials(in.creds, in.rev)
 	var refs []space.LogRef
+	news := make(map[identity.ID]uint64)
 	for _, r := range in.refs {
 		s.cursor = r.Pos
-		if r.Seq > s.has[r.Feed] {
-			s.has[r.Feed] = r.Seq
+		p := s.pulls[r.Feed]
+		switch {
+		case r.Seq > p.After && r.Seq <= p.Upto:
+			p.After = r.Seq
+			s.pulls[r.Feed] = p
 			refs = append(refs, r)
+		case r.Seq <= max(s.has[r.Feed], s.said[r.Feed]):
+		case in.own(r.Feed):
+			refs = append(refs, r)
+		default:
+			news[r.Feed] = r.Seq
 		}
+		s.said[r.Feed] = max(s.said[r.Feed], r.Seq)
+	}
+	for _, r := range refs {
+		s.has[r.Feed] = max(s.has[r.Feed], r.Seq)
+	}
+	if len(news) > 0 {
+		out = append(out, sendNews{news})
 	}
 	if len(refs) > 0 {
 		out = append(out, sendEntries{refs})

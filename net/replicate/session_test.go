@@ -28,10 +28,15 @@ type simPeer struct {
 	creds   []known
 	members map[int]bool
 	ends    []*simEnd
+	puller  *puller
+	waiting map[string]simEntry // came before what they build on
+	room    int                 // in waiting; more makes it begin anew
+	arrived int                 // entries that came, with those that were here
 }
 
 // simEnd is one end of a link.
 type simEnd struct {
+	id    int
 	sim   *sim
 	self  *simPeer
 	other *simEnd
@@ -41,8 +46,7 @@ type simEnd struct {
 	dirty bool     // the space has changed since the session looked
 	dead  error
 
-	sent, received map[string]bool // entries on this link
-	heard          map[string]int  // kinds of message that came
+	heard map[string]int // kinds of message that came
 }
 
 // heard is something on its way to a session.
@@ -53,6 +57,7 @@ type sim struct {
 	rnd   *rand.Rand
 	peers []*simPeer
 	ends  []*simEnd
+	links int
 	bytes map[string]simEntry // entry by its raw name
 	admit map[identity.ID]int // credential → peer that it admits
 }
@@ -66,7 +71,7 @@ func idOf(kind byte, n int) (id identity.ID) {
 func newSim(t *testing.T, seed uint64, peers int) *sim {
 	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), bytes: map[string]simEntry{}, admit: map[identity.ID]int{}}
 	for i := range peers {
-		s.peers = append(s.peers, &simPeer{n: i, key: 1, feed: idOf('f', i), at: map[identity.ID]uint64{}, members: map[int]bool{}})
+		s.peers = append(s.peers, &simPeer{n: i, key: 1, feed: idOf('f', i), at: map[identity.ID]uint64{}, members: map[int]bool{}, puller: newPuller(), waiting: map[string]simEntry{}, room: 1000})
 	}
 	s.invite(s.peers[0], 0)
 	return s
@@ -133,23 +138,87 @@ func (s *sim) writeEntry(p *simPeer) {
 
 func nameOf(r space.LogRef) string { return fmt.Sprintf("%x/%d", r.Feed[:9], r.Seq) }
 
-// commit is what a space's Accept does, but it insists on causal order.
-func (s *sim) commit(p *simPeer, e simEntry) {
-	if e.ref.Seq <= p.at[e.ref.Feed] {
+// accept is what a space's Accept does: what builds on something that is not
+// here waits.
+func (s *sim) accept(p *simPeer, e simEntry) {
+	if !s.commit(p, e) {
+		if len(p.waiting) >= p.room {
+			clear(p.waiting)
+		}
+		p.waiting[nameOf(e.ref)] = e
 		return
+	}
+	for again := true; again; {
+		again = false
+		for name, w := range p.waiting {
+			if s.commit(p, w) {
+				delete(p.waiting, name)
+				again = true
+			}
+		}
+	}
+}
+
+// commit reports false for an entry that has to wait.
+func (s *sim) commit(p *simPeer, e simEntry) bool {
+	if e.ref.Seq <= p.at[e.ref.Feed] {
+		return true
 	}
 	if author := int(binary.BigEndian.Uint64(e.ref.Feed[1:])); !p.members[author] {
 		s.t.Fatalf("peer %d got %s before the credentials of its author", p.n, nameOf(e.ref))
 	}
+	if e.ref.Seq > p.at[e.ref.Feed]+1 {
+		return false
+	}
 	for f, n := range e.deps {
 		if p.at[f] < n {
-			s.t.Fatalf("peer %d got %s before %x/%d", p.n, nameOf(e.ref), f[:9], n)
+			return false
 		}
 	}
 	e.ref.Pos = uint64(len(p.log)) + 1
 	p.log = append(p.log, e)
 	p.at[e.ref.Feed] = e.ref.Seq
 	p.touch()
+	return true
+}
+
+func (p *simPeer) frame() feed.Timeframe {
+	tf := feed.Timeframe{}
+	for f, n := range p.at {
+		tf[f] = feed.Head{Seq: n}
+	}
+	return tf
+}
+
+func (s *sim) device(n int) (key identity.PublicKey) {
+	key[0], key[1] = 'd', byte(n)
+	return key
+}
+
+// authors is what p knows of who writes which feed.
+func (s *sim) authors(p *simPeer) map[identity.ID]identity.PublicKey {
+	out := map[identity.ID]identity.PublicKey{}
+	for n := range p.members {
+		out[s.peers[n].feed] = s.device(n)
+	}
+	return out
+}
+
+// pull asks at all ends of p.
+func (s *sim) pull(p *simPeer) {
+	for _, e := range p.ends {
+		if spans := p.puller.ask(e.id, p.frame(), s.authors(p)); spans != nil {
+			e.todo = append(e.todo, sendPull{spans})
+		}
+	}
+}
+
+// tick lets time pass for everybody.
+func (s *sim) tick() {
+	for _, p := range s.peers {
+		p.puller.tick(p.frame())
+		s.pull(p)
+	}
 }
 
 func (s *sim) connect(a, b *simPeer) {
@@ -157,21 +226,31 @@ func (s *sim) connect(a, b *simPeer) {
 	end := func(p *simPeer, initiator bool) *simEnd {
 		key := feed.Key{p.key}
 		return &simEnd{
-			sim: s, self: p, dirty: true,
-			s:    newSession(prove(key, exporter, initiator), prove(key, exporter, !initiator)),
-			sent: map[string]bool{}, received: map[string]bool{}, heard: map[string]int{},
+			sim: s, self: p, dirty: true, heard: map[string]int{},
+			s: newSession(prove(key, exporter, initiator), prove(key, exporter, !initiator)),
 		}
 	}
 	x, y := end(a, true), end(b, false)
 	x.other, y.other = y, x
 	for _, e := range []*simEnd{x, y} {
+		s.links++
+		e.id = s.links
+		e.self.puller.up(e.id, s.device(e.other.self.n))
 		e.self.ends = append(e.self.ends, e)
 		s.ends = append(s.ends, e)
 		e.feed(started{})
 	}
 }
 
-func (e *simEnd) cut() { e.dead, e.other.dead = errors.New("cut"), errors.New("cut") }
+func (e *simEnd) cut() {
+	for _, x := range []*simEnd{e, e.other} {
+		if x.dead == nil {
+			x.dead = errors.New("cut")
+			x.self.puller.down(x.id)
+			x.sim.pull(x.self)
+		}
+	}
+}
 
 func (e *simEnd) feed(in input) {
 	outs, err := e.s.step(in)
@@ -219,14 +298,10 @@ func (e *simEnd) look() {
 	e.feed(changed{
 		member: e.self.members[e.other.self.n],
 		creds:  e.self.creds,
-		have: func() have {
-			h := have{feed.Timeframe{}}
-			for f, n := range e.self.at {
-				h.Timeframe[f] = feed.Head{Seq: n}
-			}
-			return h
-		},
+		rev:    len(e.self.creds),
+		have:   e.self.frame(),
 	})
+	e.sim.pull(e.self)
 }
 
 func (e *simEnd) do(o output) {
@@ -254,7 +329,7 @@ func (e *simEnd) do(o output) {
 			refs = append(refs, l.ref)
 		}
 		// The space may change before the session hears what the log held.
-		e.todo = append([]output{heard{logged{refs, p.creds}}}, e.todo...)
+		e.todo = append([]output{heard{logged{refs, p.creds, len(p.creds), func(f identity.ID) bool { return f == p.feed }}}}, e.todo...)
 	case heard:
 		e.feed(o.in)
 	case sendEntries:
@@ -264,10 +339,9 @@ func (e *simEnd) do(o output) {
 		var in gotEntries
 		for _, r := range o.refs {
 			name := nameOf(r)
-			if e.sent[name] || e.received[name] {
-				e.sim.t.Fatalf("peer %d sent %s to %d again", p.n, name, to.self.n)
+			if p.at[r.Feed] < r.Seq {
+				e.sim.t.Fatalf("peer %d sent %s, which it has not", p.n, name)
 			}
-			e.sent[name] = true
 			in.items = append(in.items, item{feed: r.Feed, seq: r.Seq, raw: []byte(name)})
 		}
 		to.in = append(to.in, in)
@@ -283,9 +357,27 @@ func (e *simEnd) do(o output) {
 		}
 	case accept:
 		for _, it := range o.items {
-			e.received[string(it.raw)] = true
-			e.sim.commit(p, e.sim.bytes[string(it.raw)])
+			p.arrived++
+			e.sim.accept(p, e.sim.bytes[string(it.raw)])
 		}
+		p.puller.took(e.id, o.items, p.frame())
+	case sendNews:
+		to.in = append(to.in, gotNews{o.seqs})
+	case sendPull:
+		to.in = append(to.in, gotPull{o.spans})
+	case sendSent:
+		to.in = append(to.in, gotSent{})
+	case begun:
+		p.puller.begin(e.id, o.seqs)
+		e.sim.pull(p)
+	case offered:
+		p.puller.offer(e.id, o.seqs)
+		e.sim.pull(p)
+	case served:
+		if !p.puller.sent(e.id, p.frame()) {
+			e.sim.t.Fatalf("peer %d was served without asking", p.n)
+		}
+		e.sim.pull(p)
 	case look:
 		e.look()
 	default:
@@ -455,7 +547,8 @@ func TestEqualPeersSendNothing(t *testing.T) {
 // the moment when the session hears what was read.
 func TestLogGrowsWhileItIsRead(t *testing.T) {
 	s := newSession([32]byte{1}, [32]byte{2})
-	grown := changed{member: true, have: func() have { return have{} }}
+	grown := changed{member: true}
+	own := func(identity.ID) bool { return true }
 	reads := func(in input) (n int) {
 		t.Helper()
 		outs, err := s.step(in)
@@ -483,12 +576,219 @@ func TestLogGrowsWhileItIsRead(t *testing.T) {
 		{logged{}, 1}, // nothing was there, but it has grown since
 		{logged{}, 0}, // and now it is at its end
 		{grown, 1},
-		{logged{refs: []space.LogRef{{Pos: 1, Seq: 1}}}, 1},
+		{logged{refs: []space.LogRef{{Pos: 1, Seq: 1}}, own: own}, 1},
 		{logged{}, 0},
 	} {
 		if n := reads(tt.in); n != tt.want {
 			t.Errorf("step %d: %d reads, want %d", i, n, tt.want)
 		}
+	}
+}
+
+func manyFeeds() gotNews {
+	in := gotNews{map[identity.ID]uint64{}}
+	for i := range maxKnown + 1 {
+		in.seqs[idOf('x', i)] = 1
+	}
+	return in
+}
+
+// mesh makes n peers that all know and are linked to each other.
+func fullMesh(t *testing.T, seed uint64, n int) *sim {
+	s := newSim(t, seed, n)
+	for i := 1; i < n; i++ {
+		s.invite(s.peers[0], i)
+	}
+	for _, p := range s.peers {
+		for _, c := range s.peers[0].creds {
+			s.addCred(p, c)
+		}
+	}
+	for i := range n {
+		for j := range i {
+			s.connect(s.peers[i], s.peers[j])
+		}
+	}
+	s.settle()
+	return s
+}
+
+// TestEntriesCrossEachLineOnce writes in a full mesh: nobody gets anything twice,
+// and what is new comes without being asked for.
+func TestEntriesCrossEachLineOnce(t *testing.T) {
+	for seed := range uint64(20) {
+		s := fullMesh(t, seed, 5)
+		for i := range 200 {
+			s.writeEntry(s.peers[i%3])
+			for range 20 {
+				s.ends[s.rnd.IntN(len(s.ends))].act()
+			}
+		}
+		s.settle()
+		for i, p := range s.peers {
+			own := int(p.at[p.feed])
+			if len(p.log) != 200 || p.arrived != 200-own {
+				t.Errorf("seed %d: peer %d has %d of 200 entries, %d came, want %d", seed, i, len(p.log), p.arrived, 200-own)
+			}
+			for _, e := range p.ends {
+				if n := e.heard["replicate.gotPull"]; n > 0 {
+					t.Errorf("seed %d: peer %d was asked %d times", seed, i, n)
+				}
+			}
+		}
+	}
+}
+
+// TestCatchUpInAMesh lets a device join that lacks everything: it gets it once,
+// though all others have it.
+func TestCatchUpInAMesh(t *testing.T) {
+	for seed := range uint64(20) {
+		s := newSim(t, seed, 6)
+		for i := 1; i < 6; i++ {
+			s.invite(s.peers[0], i)
+		}
+		s.connect(s.peers[0], s.peers[1])
+		s.settle()
+		for i := range 500 {
+			s.writeEntry(s.peers[i%2])
+			s.settle()
+		}
+		for _, p := range s.peers[2:5] {
+			s.connect(p, s.peers[0])
+		}
+		s.settle()
+		late := s.peers[5]
+		late.room = 64 // they have to come in a causal order
+		for _, p := range s.peers[:5] {
+			s.connect(late, p)
+		}
+		s.settle()
+		if len(late.log) != 500 || late.arrived != 500 {
+			t.Errorf("seed %d: has %d of 500 entries, %d came", seed, len(late.log), late.arrived)
+		}
+	}
+}
+
+// TestProviderVanishes cuts the link that a peer is catching up by; the author
+// is not reachable.
+func TestProviderVanishes(t *testing.T) {
+	for seed := range uint64(50) {
+		s := newSim(t, seed, 4)
+		for i := 1; i < 4; i++ {
+			s.invite(s.peers[0], i)
+		}
+		s.connect(s.peers[0], s.peers[1])
+		s.connect(s.peers[0], s.peers[2])
+		for range 300 {
+			s.writeEntry(s.peers[0])
+		}
+		s.settle()
+		late := s.peers[3]
+		s.connect(late, s.peers[1])
+		s.connect(late, s.peers[2])
+		for late.arrived < 20+int(seed) {
+			for range 20 {
+				s.ends[s.rnd.IntN(len(s.ends))].act()
+			}
+		}
+		for _, e := range late.ends {
+			if late.puller.links[e.id].asked != nil {
+				e.cut()
+				break
+			}
+		}
+		s.forget()
+		for range 10 { // while new ones come
+			s.writeEntry(s.peers[0])
+		}
+		s.settle()
+		if len(late.log) != 310 {
+			t.Errorf("seed %d: has %d of 310 entries", seed, len(late.log))
+		}
+		if late.arrived > 310+300 {
+			t.Errorf("seed %d: %d entries came", seed, late.arrived)
+		}
+	}
+}
+
+// TestSilentProvider asks another peer when one that named entries sends
+// nothing, and when an author's own device does not push.
+func TestSilentProvider(t *testing.T) {
+	for _, author := range []bool{false, true} {
+		s := newSim(t, 1, 4)
+		for i := 1; i < 4; i++ {
+			s.invite(s.peers[0], i)
+		}
+		s.connect(s.peers[0], s.peers[1])
+		s.connect(s.peers[0], s.peers[2])
+		for range 100 {
+			s.writeEntry(s.peers[0])
+		}
+		s.settle()
+		late := s.peers[3]
+		silent := s.peers[1]
+		if author {
+			silent = s.peers[0]
+		}
+		s.connect(late, silent)
+		s.settle()
+		if len(late.log) != 100 {
+			t.Fatal("did not catch up")
+		}
+		dead := late.ends[0].other
+		quiet := s.ends[:0:0]
+		for _, e := range s.ends { // alive, and sends nothing
+			if e != dead {
+				quiet = append(quiet, e)
+			}
+		}
+		s.ends = quiet
+		if !author {
+			late.puller.offer(late.ends[0].id, map[identity.ID]uint64{s.peers[0].feed: 150})
+			s.pull(late)
+		}
+		for range 50 {
+			s.writeEntry(s.peers[0])
+		}
+		s.connect(late, s.peers[2])
+		s.settle()
+		for range 3 {
+			s.tick()
+			s.settle()
+		}
+		if len(late.log) != 150 {
+			t.Errorf("author %v: has %d of 150 entries", author, len(late.log))
+		}
+	}
+}
+
+// TestWhatWaitedAndWasLost loses entries that wait, as a space does that has too
+// many of them.
+func TestWhatWaitedAndWasLost(t *testing.T) {
+	s := newSim(t, 1, 3)
+	s.invite(s.peers[0], 1)
+	s.invite(s.peers[0], 2)
+	late := s.peers[2]
+	s.connect(s.peers[0], s.peers[1])
+	s.settle()
+	s.connect(late, s.peers[1])
+	s.settle()
+	for range 30 {
+		s.writeEntry(s.peers[0])
+		for s.peers[1].at[s.peers[0].feed] < s.peers[0].at[s.peers[0].feed] {
+			s.ends[0].act()
+			s.ends[1].act()
+		}
+		s.writeEntry(s.peers[1])
+	}
+	late.room = 3 // the entries of 1 come at once, what they build on is asked for
+	s.settle()
+	for range 20 {
+		s.tick()
+		s.settle()
+	}
+	if len(late.log) != 60 {
+		t.Errorf("has %d of 60 entries, %d came", len(late.log), late.arrived)
 	}
 }
 
@@ -503,7 +803,7 @@ func TestSessionRefuses(t *testing.T) {
 	open := func() *session {
 		s := proved()
 		_, _ = s.step(gotHeads{})
-		_, _ = s.step(changed{member: true, have: func() have { return have{} }})
+		_, _ = s.step(changed{member: true})
 		_, _ = s.step(gotHave{map[identity.ID]uint64{}})
 		return s
 	}
@@ -520,6 +820,13 @@ func TestSessionRefuses(t *testing.T) {
 		{"credentials first", fresh(), gotCredentials{}, errProtocol},
 		{"timeframe first", fresh(), gotHave{}, errProtocol},
 		{"entries first", fresh(), some, errProtocol},
+		{"news first", fresh(), gotNews{}, errProtocol},
+		{"pull first", fresh(), gotPull{}, errProtocol},
+		{"pull before timeframes", proved(), gotPull{}, errProtocol},
+		{"news before timeframes", proved(), gotNews{}, errProtocol},
+		{"sent before timeframes", proved(), gotSent{}, errProtocol},
+		{"pull of what was not named", open(), gotPull{map[identity.ID]span{{1}: {Upto: 1}}}, errProtocol},
+		{"too many feeds", open(), manyFeeds(), errProtocol},
 		{"proof twice", proved(), gotProof{theirs}, errProtocol},
 		{"credentials before heads", proved(), gotCredentials{}, errProtocol},
 		{"entries before our timeframe", proved(), some, errProtocol},

@@ -69,9 +69,6 @@ func (l *link) acceptAll(ctx context.Context) error {
 func (l *link) handle(ctx context.Context, ins []input) error {
 	var batch []item
 	for _, in := range ins {
-		if h, ok := in.(gotHave); ok {
-			l.r.aim(h.seqs)
-		}
 		todo, err := l.step(in)
 		if err != nil {
 			return err
@@ -98,12 +95,20 @@ func (l *link) handle(ctx context.Context, ins []input) error {
 }
 
 func (l *link) do(ctx context.Context, o output) error {
-	if c, ok := o.(addCreds); ok {
-		if err := l.r.space.AddCredentials(ctx, c.raw); err != nil { // the good ones it has taken
+	switch o := o.(type) {
+	case addCreds:
+		if err := l.r.space.AddCredentials(ctx, o.raw); err != nil { // the good ones it has taken
 			l.r.refused.Add(1)
 			l.r.log.Warn("credentials of a peer", "space", l.r.space.Name(), "from", l.peer.Name, "err", err)
 		}
 		return ctx.Err()
+	case begun:
+		l.begun(o)
+		return nil
+	case offered:
+		return l.offered(o)
+	case served:
+		return l.served()
 	}
 	return l.lookAtSpace()
 }
@@ -111,6 +116,7 @@ func (l *link) do(ctx context.Context, o output) error {
 // accept hands entries to the space. An entry that is refused is no reason to
 // leave the peer: it may only pass it on.
 func (l *link) accept(ctx context.Context, items []item) error {
+	l.r.entries.Add(int64(len(items)))
 	raw := l.news(items)
 	if len(raw) == 0 {
 		return nil
@@ -124,6 +130,7 @@ func (l *link) accept(ctx context.Context, items []item) error {
 	if err != nil {
 		return fmt.Errorf("accepting entries: %w", err)
 	}
+	l.took(items, bad)
 	return nil
 }
 
@@ -206,10 +213,17 @@ func (l *link) write(o output) error {
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
-		_, err = l.step(logged{refs, l.r.credentials()})
+		creds, rev := l.r.credentials()
+		_, err = l.step(logged{refs, creds, rev, l.r.own()})
 		return err
 	case sendEntries:
 		return l.sendEntries(o.refs)
+	case sendNews:
+		return l.sync.Send(frameNews, news{o.seqs})
+	case sendPull:
+		return l.sync.Send(framePull, pull{o.spans})
+	case sendSent:
+		return l.sync.WriteFrame(frameSent, nil)
 	}
 	return fmt.Errorf("unknown output %T", o)
 }
