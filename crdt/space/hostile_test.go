@@ -378,3 +378,89 @@ func TestMoreFeedsThanATimeframe(t *testing.T) {
 		t.Errorf("%d feeds to be sent: %v", len(part), part.Check())
 	}
 }
+
+// Credentials whose past nobody has fill neither the memory nor the disk, and
+// one whose past comes later is there after a restart.
+func TestCredentialsThatWait(t *testing.T) {
+	a := founded(t)
+	r := rogueMember(t, a, credential.Reader)
+	var early, late [][]byte
+	for i := range 2000 {
+		op := credential.Op{Space: a.id, Kind: credential.FeedOpen, Deps: []identity.ID{identity.Hash("nobody has", fmt.Append(nil, i))},
+			Proof: a.id, Nonce: [16]byte{byte(i), byte(i >> 8)}}
+		c, err := credential.Make(r.s.device, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		early = append(early, c.Raw)
+	}
+	_ = a.AddCredentials(t.Context(), early)
+	for range 2 { // the second has the first in its past
+		c, err := r.s.members.OpenFeed(r.s.device, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.s.members.Add(c); err != nil {
+			t.Fatal(err)
+		}
+		late = append(late, c.Raw)
+	}
+	for _, raw := range [][]byte{late[1], late[0]} {
+		if err := a.AddCredentials(t.Context(), [][]byte{raw}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have := a.members.Len()
+	stored := 0
+	err := a.db.View(func(tx *store.Tx) error {
+		return tx.Credentials(func([32]byte, []byte) error { stored++; return nil })
+	})
+	if err != nil || stored != have {
+		t.Errorf("%d credentials are stored, %d count: %v", stored, have, err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(Config{Dir: a.dir, Device: a.device, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	if again.members.Len() != have {
+		t.Errorf("%d credentials after a restart, %d before", again.members.Len(), have)
+	}
+}
+
+// A write need not replace those before it. A node with more of them than one
+// write can replace can still be renamed, saved and removed.
+func TestManyLiveWritesOfOneNode(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	r := rogueMember(t, a, credential.Editor)
+	const n = tree.MaxOver + 100
+	var ops []tree.Op
+	give(t, a, r.entry(file(1, "x")))
+	for i := range n {
+		ops = append(ops, tree.Op{Node: id(1), Place: &tree.Place{Name: fmt.Append(nil, "name", i)}, Meta: &tree.Meta{Mtime: int64(i + 1)}})
+		if len(ops) == tree.MaxOps || i == n-1 {
+			give(t, a, r.entry(ops...))
+			ops = nil
+		}
+	}
+	settle(t, a)
+	if _, err := a.Move(id(1), Root, "mine", false); err != nil {
+		t.Fatal(err)
+	}
+	save(t, a, id(1), nil, "y")
+	exec := true
+	if err := a.SetAttr(id(1), &exec, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := listing(t, a, Root); got != "mine" {
+		t.Errorf("listing %q", got)
+	}
+	if err := a.Remove(id(1)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, a)
+}

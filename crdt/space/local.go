@@ -212,8 +212,8 @@ func (s *Space) Create(parent NodeID, name string, n New) (Info, error) {
 		c.id = id
 		live := s.tree.Live(id)
 		op := c.next(id, live.Lamport)
-		op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
-		op.Meta = &tree.Meta{Exec: n.Exec, Mtime: s.mtime(n.Mtime), Over: live.Meta}
+		op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: versions(live.Place)}
+		op.Meta = &tree.Meta{Exec: n.Exec, Mtime: s.mtime(n.Mtime), Over: versions(live.Meta)}
 		op.Content = content
 		op.Content.Over = versions(live.Content, live.Rest)
 		return nil
@@ -308,7 +308,7 @@ func (s *Space) Move(id, parent NodeID, name string, replace bool) (Info, error)
 			return err
 		}
 		live := s.tree.Live(id)
-		c.next(id, live.Lamport).Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
+		c.next(id, live.Lamport).Place = &tree.Place{Parent: parent, Name: []byte(name), Over: versions(live.Place)}
 		return nil
 	})
 }
@@ -347,7 +347,7 @@ func (s *Space) Exchange(a, b NodeID) error {
 		}
 		for _, m := range []struct{ from, to tree.Entry }{{ea, eb}, {eb, ea}} {
 			live := s.tree.Live(m.from.ID)
-			c.next(m.from.ID, live.Lamport).Place = &tree.Place{Parent: m.to.Parent, Name: []byte(m.to.Name), Over: live.Place}
+			c.next(m.from.ID, live.Lamport).Place = &tree.Place{Parent: m.to.Parent, Name: []byte(m.to.Name), Over: versions(live.Place)}
 		}
 		return nil
 	})
@@ -379,7 +379,7 @@ func (s *Space) SetAttr(id NodeID, exec *bool, mtime *time.Time) error {
 			return err
 		}
 		live := s.tree.Live(id)
-		meta.Over = live.Meta
+		meta.Over = versions(live.Meta)
 		c.next(id, live.Lamport).Meta = meta
 		return nil
 	})

@@ -69,8 +69,8 @@ func (c *change) detach(e tree.Entry, parent NodeID, name string, content *tree.
 	id := tree.DetachedID(e.Node, e.Key)
 	live := c.s.tree.Live(id)
 	op := c.next(id, live.Lamport)
-	op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: live.Place}
-	meta.Over = live.Meta
+	op.Place = &tree.Place{Parent: parent, Name: []byte(name), Over: versions(live.Place)}
+	meta.Over = versions(live.Meta)
 	content.Over = versions(live.Content, live.Rest)
 	op.Meta, op.Content = meta, content
 	return id, nil

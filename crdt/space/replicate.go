@@ -51,7 +51,7 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 		return ErrClosed
 	}
 	var errs []error
-	var fresh []credential.Signed
+	before, news := s.members.Len(), false
 	for _, r := range raw {
 		c, err := credential.Decode(r)
 		if err != nil {
@@ -63,11 +63,15 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 			errs = append(errs, fmt.Errorf("credential %s: %w", c.ID.Short(), err))
 			continue
 		}
-		if status != membership.Duplicate {
-			fresh = append(fresh, c)
-		}
+		news = news || status != membership.Duplicate
 	}
+	// What waits for others is not stored: anybody can make any amount of it,
+	// and who has the others has it too.
+	fresh := s.members.Since(before)
 	if len(fresh) == 0 {
+		if news {
+			s.notify.fire()
+		}
 		return errors.Join(errs...)
 	}
 	err := s.db.Update(func(tx *store.Tx) error {

@@ -109,7 +109,7 @@ func (c *change) saveText(e tree.Entry, base *string, text string, mtime int64) 
 	live := s.tree.Live(e.ID)
 	op := c.next(e.Node, live.Lamport)
 	op.Edit = &tree.Edit{Base: e.Key, Change: change, Over: versions(live.Content, live.Rest)}
-	op.Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: live.Meta}
+	op.Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: versions(live.Meta)}
 	c.edits[op.N] = s.edited(doc, change)
 	return nil
 }
@@ -143,7 +143,7 @@ func (c *change) saveWhole(e tree.Entry, content *tree.Content, base *string, st
 			}))
 		}
 	}
-	meta.Over = live.Meta
+	meta.Over = versions(live.Meta)
 	op := c.next(e.Node, live.Lamport)
 	op.Content, op.Meta = content, meta
 	return nil
@@ -155,7 +155,7 @@ func (c *change) touch(e tree.Entry, mtime int64) error {
 		return nil
 	}
 	live := c.s.tree.Live(e.ID)
-	c.next(e.Node, live.Lamport).Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: live.Meta}
+	c.next(e.Node, live.Lamport).Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: versions(live.Meta)}
 	return nil
 }
 

@@ -91,7 +91,6 @@ func Join(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error)
 // begin writes a new space's folder. One that is complete is not written again.
 func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error) {
 	members := membership.New()
-	var signed []credential.Signed
 	for _, raw := range creds {
 		c, err := credential.Decode(raw)
 		if err != nil {
@@ -100,7 +99,6 @@ func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error
 		if _, err := members.Add(c); err != nil {
 			return nil, fmt.Errorf("space %s: %w", name, err)
 		}
-		signed = append(signed, c)
 	}
 	if members.Space().IsZero() {
 		return nil, fmt.Errorf("space %s: no credential founds it", name)
@@ -117,7 +115,7 @@ func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error
 		if have, err := tx.Meta(metaSpace); err == nil && identity.ID(have) != id {
 			return fmt.Errorf("%s holds another space", cfg.Dir)
 		}
-		for _, c := range signed {
+		for _, c := range members.Ops() {
 			if err := tx.PutCredential(c.ID, c.Raw); err != nil {
 				return err
 			}
