@@ -145,6 +145,14 @@ func (f *FS) enter(in *inode, want Ino) {
 	f.inodes[want] = in
 }
 
+// number is one that no inode has and none will get.
+func (f *FS) number() Ino {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nextFresh++
+	return f.nextFresh
+}
+
 // Forget says that the kernel knows a number no more. What stands for something
 // that is still there stays, without what it had cached: the kernel may ask
 // for it again at any time.

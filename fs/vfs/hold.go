@@ -34,7 +34,8 @@ type hold struct {
 	node space.NodeID
 	dir  space.NodeID // the place it left
 	name string
-	in   *inode // what the document was; the bases of processes are under its number
+	in   *inode // what the document was; it may be another file by now
+	ino  Ino    // number under which what processes know of the document waits
 	seen string // version that whoever took the name away could have seen
 	key  uint64
 	due  time.Time
@@ -61,6 +62,11 @@ func (v *volume) holdNode(kind holdKind, in *inode, dir space.NodeID, name strin
 	}
 	if err := v.log.append(to); err != nil {
 		return err
+	}
+	h.ino = in.ino
+	if kind != moved { // the kernel's number goes on as another file, or is forgotten
+		h.ino = v.fs.number()
+		v.fs.bases.move(in.ino, h.ino)
 	}
 	v.holds[h.node] = h
 	if v.names[dir] == nil {
@@ -90,6 +96,9 @@ func (v *volume) unhold(h *hold) {
 	}
 	if h.by != nil {
 		h.by.hold, h.by = nil, nil
+	}
+	if h.kind != moved {
+		v.fs.bases.forget(h.ino)
 	}
 	h.due = time.Time{}
 }
@@ -239,11 +248,11 @@ func (v *volume) adopt(in *inode, h *hold) error {
 			return err
 		}
 	}
+	v.fs.bases.move(h.ino, in.ino)
 	v.unhold(h)
 	v.unplace(in)
 	in.state, in.node = stateShared, h.node
 	v.byNode[h.node] = in
-	v.fs.bases.move(h.in.ino, in.ino)
 	in.due = time.Time{}
 	in.wc.dirty, in.wc.exact, in.wc.base = true, false, nil
 	if c, err := in.loadLocked(); err == nil {

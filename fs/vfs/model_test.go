@@ -31,12 +31,19 @@ func (m *model) path(p string) string { return filepath.Join(m.dir, p) }
 func TestModel(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { runModel(t, seed, 600, seed < 2) })
+			synctest.Test(t, func(t *testing.T) { runModel(t, seed, 600, seed < 2, time.Millisecond) })
+		})
+	}
+	// Pauses of quarters of a second: what is held comes due while something
+	// else is being done.
+	for _, seed := range []uint64{200, 201, 202, 203, 210, 320} {
+		t.Run(fmt.Sprint("tie/", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { runModel(t, seed, 600, false, 250*time.Millisecond) })
 		})
 	}
 }
 
-func runModel(t *testing.T, seed uint64, steps int, each bool) {
+func runModel(t *testing.T, seed uint64, steps int, each bool, tick time.Duration) {
 	w := newWorld(t)
 	m := &model{dir: t.TempDir()}
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -143,7 +150,7 @@ func runModel(t *testing.T, seed uint64, steps int, each bool) {
 			from, to := []string{"x", "y"}[r.IntN(2)], []string{"x", "y", "x/z"}[r.IntN(3)]
 			check("rename folder "+from+" "+to, p.tryRename(from, to, 0), syscall.Rename(m.path(from), m.path(to)))
 		case op < 92:
-			time.Sleep(time.Duration(r.IntN(900)) * time.Millisecond)
+			time.Sleep(tick * time.Duration(r.IntN(int(time.Second*9/10/tick)+1)))
 		case op < 96:
 			w.pass()
 			trace = append(trace, "pass")

@@ -220,6 +220,7 @@ func (v *volume) putBack(h *hold, wc *workingCopy) (bool, error) {
 	delete(v.byOS, in.osIno)
 	in.state, in.node, in.parent, in.name = stateShared, h.node, h.dir, h.name
 	v.byNode[h.node] = in
+	v.fs.bases.move(h.ino, in.ino)
 	v.unhold(h)
 	v.touch(h.dir)
 	return true, nil

@@ -308,3 +308,47 @@ func TestInvalidations(t *testing.T) {
 		}
 	})
 }
+
+// A backup may get another name again before the document has its next version.
+// What processes know of the document stays with the document.
+func TestBackupMovesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, other := w.process(10), w.process(11)
+		p.write("doc", "one\ntwo\nthree\n")
+		w.pass()
+		p.read("doc")
+		id := w.node("doc")
+		w.remote(id, "zero\none\ntwo\nthree\n")
+		other.rename("doc", "doc.bak")
+		other.rename("doc.bak", "old")
+		p.write("doc", "one\ntwo\nthree\nfour\n")
+		other.write("old", "quite\x00different\n")
+		w.pass()
+		if got := w.text(id); got != "zero\none\ntwo\nthree\nfour\n" {
+			t.Errorf("doc: %q", got)
+		}
+		equal(t, "names", w.published(), []string{"doc", "old"})
+	})
+}
+
+// The kernel forgets a file that has no name while its next version is on the
+// way: git checkout unlinks and creates.
+func TestForgetBeforeNextVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, git := w.process(10), w.process(11)
+		p.write("doc", "one\ntwo\nthree\n")
+		w.pass()
+		p.read("doc")
+		id, ino := w.node("doc"), p.stat("doc").Ino
+		git.unlink("doc")
+		w.fs.Forget(ino)
+		git.write("doc", "zero\none\ntwo\nthree\n")
+		p.write("doc", "one\ntwo\nthree\nfour\n")
+		w.pass()
+		if got := w.text(id); got != "zero\none\ntwo\nthree\nfour\n" {
+			t.Errorf("doc: %q", got)
+		}
+	})
+}
