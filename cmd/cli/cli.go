@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/echofs/echofs/cmd/daemon"
 	"github.com/echofs/echofs/cmd/localapi"
 )
 
@@ -26,6 +27,7 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Helper         []string // see daemon.Config
 }
 
 // The exit codes, as `echofs help` explains them.
@@ -410,5 +412,8 @@ func Version() string {
 
 // Main runs the program for a person or a script and returns its exit code.
 func Main(ctx context.Context) int {
-	return Run(ctx, Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, os.Args)
+	if daemon.IsHelper(os.Args) {
+		return daemon.Helper(os.Stdin, os.Stdout)
+	}
+	return Run(ctx, Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Helper: daemon.HelperCommand()}, os.Args)
 }

@@ -73,6 +73,7 @@ func (c *command) runUp(ctx *cli.Context) error {
 		Version: Version(),
 		Log:     slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: level})),
 		Getenv:  c.Getenv,
+		Helper:  c.Helper,
 	}
 	return daemon.Run(run, cfg, func(s localapi.Status) {
 		if ctx.Bool("json") {

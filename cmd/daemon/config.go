@@ -32,6 +32,9 @@ type Config struct {
 	Version string
 	Log     *slog.Logger        // nil discards
 	Getenv  func(string) string // nil is os.Getenv
+	// Helper is the command line with which this program would be Helper; nil
+	// leaves programs that watch the mount without news of remote changes.
+	Helper []string
 }
 
 // settings is what one run remembers for the next.

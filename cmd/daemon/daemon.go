@@ -135,7 +135,7 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 	if err := prepareMount(d.plan); err != nil {
 		return err
 	}
-	mount, err := fusefs.New(d.mount, d.vfs, fusefs.Options{Log: d.part("fuse")})
+	mount, err := fusefs.New(d.mount, d.vfs, fusefs.Options{Log: d.part("fuse"), Helper: d.Helper})
 	if err != nil {
 		return mountError(err)
 	}

@@ -27,6 +27,10 @@ func (f *filesystem) opened(h *vfs.Handle, flags uint32, out *fuse.OpenOut) {
 }
 
 func (f *filesystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if _, ok := f.live.asks(&in.InHeader); ok {
+		helperOpened(out)
+		return fuse.OK
+	}
 	h, err := f.vfs.Open(caller(&in.InHeader), vfs.Ino(in.NodeId), in.Flags)
 	if err != nil {
 		return f.status("open", err)
@@ -36,6 +40,10 @@ func (f *filesystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 }
 
 func (f *filesystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	if e, ok := f.live.asks(&in.InHeader); ok {
+		helperOpened(&out.OpenOut)
+		return f.helperMade(e, &in.InHeader, name, &out.EntryOut)
+	}
 	w := f.watch()
 	a, h, err := f.vfs.Create(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Flags, in.Mode)
 	status := f.made("create", w, a, err, &out.EntryOut)

@@ -24,6 +24,7 @@ type filesystem struct {
 	vfs   *vfs.FS
 	log   *slog.Logger
 	inval *invalidator
+	live  *live
 	known *known
 	files *table[*vfs.Handle]
 	dirs  *table[*listing]
@@ -34,6 +35,7 @@ func newFilesystem(v *vfs.FS, log *slog.Logger) *filesystem {
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		vfs:           v,
 		log:           log,
+		live:          newLive(v, log, nil),
 		known:         newKnown(),
 		files:         newTable[*vfs.Handle](),
 		dirs:          newTable[*listing](),
@@ -119,6 +121,10 @@ func (f *filesystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	if in.Flags()&fuse.FUSE_GETATTR_FH != 0 {
 		h = f.files.get(in.Fh())
 	}
+	if e, ok := f.live.asks(&in.InHeader); ok {
+		f.helperAttr(vfs.Ino(in.NodeId), e.kindOf(vfs.Ino(in.NodeId)), &out.Attr)
+		return fuse.OK
+	}
 	w := f.watch()
 	a, err := f.vfs.Getattr(caller(&in.InHeader), vfs.Ino(in.NodeId), h)
 	if err != nil {
@@ -129,6 +135,10 @@ func (f *filesystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 }
 
 func (f *filesystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	if e, ok := f.live.asks(&in.InHeader); ok {
+		f.helperAttr(vfs.Ino(in.NodeId), e.kindOf(vfs.Ino(in.NodeId)), &out.Attr)
+		return fuse.OK
+	}
 	var h *vfs.Handle
 	if fh, ok := in.GetFh(); ok {
 		h = f.files.get(fh)

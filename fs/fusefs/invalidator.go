@@ -49,8 +49,9 @@ type kernel interface {
 type invalidator struct {
 	kernel kernel
 	log    *slog.Logger
-	wake   chan struct{} // capacity 1: a token means pending has grown
-	slots  chan struct{} // a token for each notice the kernel has not taken yet
+	sent   func(mark uint64) // may be nil
+	wake   chan struct{}     // capacity 1: a token means pending has grown
+	slots  chan struct{}     // a token for each notice the kernel has not taken yet
 
 	// epoch counts changes that were announced. A reply that was made before a
 	// change and arrives after its notice must not be cached.
@@ -67,6 +68,7 @@ type invalidator struct {
 type notices struct {
 	inodes map[vfs.Ino]bool   // true: its content changed; false: only its attributes
 	names  map[dirent]vfs.Ino // what the name stood for if it is deleted, else 0
+	mark   uint64             // what live had announced when the latest was added
 }
 
 type dirent struct {
@@ -93,12 +95,17 @@ func newInvalidator(k kernel, log *slog.Logger) *invalidator {
 
 // add queues changes. It blocks while the queue is full, so its caller must
 // hold no lock and serve no request.
-func (v *invalidator) add(changes []vfs.Invalidation) {
+func (v *invalidator) add(changes []vfs.Invalidation) { v.addMarked(changes, 0) }
+
+// addMarked is add; sent is called with the greatest mark when these changes,
+// and all before, have been told.
+func (v *invalidator) addMarked(changes []vfs.Invalidation, mark uint64) {
 	v.epoch.Add(1)
 	v.mu.Lock()
 	for v.pending.len() > queueLimit && !v.closed {
 		v.space.Wait()
 	}
+	v.pending.mark = max(v.pending.mark, mark)
 	for _, c := range changes {
 		if c.Content || c.Attr {
 			v.pending.inodes[c.Ino] = v.pending.inodes[c.Ino] || c.Content
@@ -137,7 +144,11 @@ func (v *invalidator) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-v.wake:
-			unknown := v.send(ctx, v.take())
+			batch := v.take()
+			unknown := v.send(ctx, batch)
+			if v.sent != nil && batch.mark > 0 {
+				v.sent(batch.mark)
+			}
 			if late == nil && len(unknown) > 0 {
 				late = time.After(raceWindow)
 			}

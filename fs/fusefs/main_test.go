@@ -45,7 +45,9 @@ type setup struct {
 
 func TestMain(m *testing.M) {
 	var err error
-	if raw := os.Getenv(serveVariable); raw != "" {
+	if IsHelper(os.Args) {
+		err = Helper(os.Stdin, os.Stdout)
+	} else if raw := os.Getenv(serveVariable); raw != "" {
 		err = serveProcess(raw)
 	} else if raw := os.Getenv(loopbackVariable); raw != "" {
 		var dirs [2]string
@@ -126,7 +128,7 @@ func (s setup) serve() (err error) {
 			return err
 		}
 		closers = append(closers, v.Close)
-		m, err := New(dir, v, Options{Log: log, Debug: s.Debug})
+		m, err := New(dir, v, Options{Log: log, Debug: s.Debug, Helper: []string{"/proc/self/exe", HelperArg}})
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,11 @@ const maxWrite = 128 << 10
 type Options struct {
 	Log   *slog.Logger // nil discards
 	Debug bool         // log every request
+
+	// Helper is a command line that runs Helper, normally that of this program
+	// itself with HelperArg. Through it programs that watch files hear of
+	// remote changes; without it they do not.
+	Helper []string
 }
 
 // A Mount shows a vfs.FS in a folder.
@@ -33,6 +38,9 @@ type Mount struct {
 	stop   context.CancelFunc // ends the invalidator
 	served chan struct{}      // closed when the last request was answered
 	told   sync.WaitGroup     // the invalidator
+
+	endLive context.CancelFunc // ends live
+	live    sync.WaitGroup     // live, and the helper
 }
 
 // New mounts v at dir, an empty folder, and serves it until Unmount, or until
@@ -58,18 +66,27 @@ func New(dir string, v *vfs.FS, opts Options) (*Mount, error) {
 		return nil, explain(path, err)
 	}
 	fs.inval.kernel = server
+	if err := closeOnExec(); err != nil {
+		log.Warn("a process that is started may keep the mount alive", "err", err)
+	} else if len(opts.Helper) > 0 {
+		fs.live.launch = func() (worker, error) { return launchHelper(opts.Helper, path) }
+	}
+	fs.live.lost, fs.inval.sent = fs.inval.add, fs.live.told
 	v.Invalidations(func(changes []vfs.Invalidation) {
+		changes, mark := fs.live.announce(changes)
 		fs.known.changed(changes)
-		fs.inval.add(changes)
+		fs.inval.addMarked(changes, mark)
 	})
 
 	ctx, stop := context.WithCancel(context.Background())
-	m := &Mount{dir: path, log: log, server: server, inval: fs.inval, stop: stop, served: make(chan struct{})}
+	live, endLive := context.WithCancel(context.Background())
+	m := &Mount{dir: path, log: log, server: server, inval: fs.inval, stop: stop, endLive: endLive, served: make(chan struct{})}
 	go func() {
 		defer close(m.served)
 		server.Serve()
 	}()
 	m.told.Go(func() { m.inval.run(ctx) })
+	m.live.Go(func() { fs.live.run(live) })
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(explain(path, err), m.Unmount())
 	}
@@ -121,6 +138,8 @@ func (m *Mount) Wait() {
 // themselves, because there is no mount any more.
 func (m *Mount) end() {
 	m.inval.close()
+	m.endLive()
+	m.live.Wait()
 	m.stop()
 	m.told.Wait()
 }
@@ -135,6 +154,8 @@ func (m *Mount) Unmount() error {
 		return nil // somebody else was faster
 	default:
 	}
+	m.endLive() // the helper works in the mount
+	m.live.Wait()
 	err := m.server.Unmount()
 	if err == nil {
 		m.Wait()

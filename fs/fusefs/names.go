@@ -14,18 +14,28 @@ import (
 func (f *filesystem) lookup(h *fuse.InHeader, parent vfs.Ino, name string, out *fuse.EntryOut) error {
 	w := f.watch()
 	a, err := f.vfs.Lookup(caller(h), parent, name)
-	if err == nil {
-		w.entry(a, out)
+	if err != nil {
+		return err
 	}
-	return err
+	w.entry(a, out)
+	if f.live.pending(dirent{parent, name}) {
+		out.SetEntryTimeout(0)
+	}
+	return nil
 }
 
 func (f *filesystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	if e, ok := f.live.asks(in); ok {
+		return f.helperLookup(e, in, name, out)
+	}
 	w := f.watch()
 	err := f.lookup(in, vfs.Ino(in.NodeId), name, out)
 	if errors.Is(err, os.ErrNotExist) {
 		// Inode 0 says that there is no such name, for as long as this holds.
 		entry, _ := w.validity(vfs.Attr{})
+		if f.live.pending(dirent{vfs.Ino(in.NodeId), name}) {
+			entry = 0
+		}
 		*out = fuse.EntryOut{}
 		out.SetEntryTimeout(entry)
 		return fuse.OK
@@ -43,6 +53,9 @@ func (f *filesystem) made(op string, w watch, a vfs.Attr, err error, out *fuse.E
 }
 
 func (f *filesystem) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	if e, ok := f.live.asks(&in.InHeader); ok {
+		return f.helperMade(e, &in.InHeader, name, out)
+	}
 	w := f.watch()
 	a, err := f.vfs.Mkdir(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Mode)
 	return f.made("mkdir", w, a, err, out)
@@ -67,6 +80,9 @@ func (f *filesystem) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out
 }
 
 func (f *filesystem) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	if e, ok := f.live.asks(in); ok {
+		return f.helperMade(e, in, name, out)
+	}
 	w := f.watch()
 	a, err := f.vfs.Symlink(caller(in), vfs.Ino(in.NodeId), name, target)
 	return f.made("symlink", w, a, err, out)
@@ -84,14 +100,23 @@ func (f *filesystem) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fus
 }
 
 func (f *filesystem) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	if e, ok := f.live.asks(in); ok {
+		return f.helperGone(e, in, name)
+	}
 	return f.status("unlink", f.vfs.Unlink(caller(in), vfs.Ino(in.NodeId), name))
 }
 
 func (f *filesystem) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	if e, ok := f.live.asks(in); ok {
+		return f.helperGone(e, in, name)
+	}
 	return f.status("rmdir", f.vfs.Rmdir(caller(in), vfs.Ino(in.NodeId), name))
 }
 
 func (f *filesystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, name, newName string) fuse.Status {
+	if e, ok := f.live.asks(&in.InHeader); ok {
+		return f.helperRenamed(e, in, name, newName)
+	}
 	return f.status("rename", f.vfs.Rename(caller(&in.InHeader), vfs.Ino(in.NodeId), name,
 		vfs.Ino(in.Newdir), newName, in.Flags))
 }

@@ -1,0 +1,403 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/echofs/echofs/fs/vfs"
+)
+
+const (
+	// liveLimit bounds the changes that watchers are still to hear of. It is
+	// what one inotify descriptor queues by default: more would be lost anyhow.
+	liveLimit = 1 << 14
+
+	// deedTime is how long one task may take before the helper counts as hung.
+	deedTime = 5 * time.Second
+
+	// The pause before a helper is started again doubles from one to the other.
+	minPause = 100 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// live has the kernel raise the events that programs watch for, of changes that
+// did not pass through it: the helper does each of them again, through the
+// mount, after the kernel dropped what it had cached of it.
+//
+// announce never blocks. Changes of one file that nobody was told of yet are one.
+type live struct {
+	log    *slog.Logger
+	vfs    *vfs.FS
+	lost   func([]vfs.Invalidation) // the kernel has to be told of these itself
+	launch func() (worker, error)   // nil: watchers are told of nothing
+	wake   chan struct{}            // capacity 1: a token means that there may be work
+
+	thread  atomic.Int64 // of the helper; 0: none
+	current atomic.Pointer[event]
+	busy    atomic.Bool // names is not empty
+	ghosts  vfs.Ino     // given out by run
+
+	mu        sync.Mutex // guards the fields below
+	queue     []*event   // in order; those taken back are marked
+	waiting   int        // in queue and not taken back
+	last      map[dirent]*event
+	names     map[dirent]int // how many waiting events, and the current one, are about a name
+	announced uint64
+	batch     uint64 // announced before the present call of announce
+	sent      uint64 // events up to this one are no news to the kernel's caches
+	missed    map[dirent]*event
+}
+
+// An event is one change that watchers are to be told of.
+type event struct {
+	deed     deed
+	at       dirent
+	from     dirent // deedRename
+	ino      vfs.Ino
+	over     vfs.Ino // deedRename: what was there before
+	kind     uint32
+	place    *vfs.Place
+	oldPlace *vfs.Place
+	number   uint64
+	merged   int  // how often it was put off because it changed again
+	taken    bool // back: another event says the same
+}
+
+// worker is the helper process as live sees it.
+type worker interface {
+	thread() int
+	// do carries out a task. An error means that the worker is of no use any more.
+	do(ctx context.Context, t task) (syscall.Errno, error)
+	// stop ends it and waits for that, within reason.
+	stop()
+}
+
+func newLive(v *vfs.FS, log *slog.Logger, launch func() (worker, error)) *live {
+	return &live{
+		log: log, vfs: v, launch: launch,
+		wake:   make(chan struct{}, 1),
+		last:   map[dirent]*event{},
+		names:  map[dirent]int{},
+		missed: map[dirent]*event{},
+	}
+}
+
+// announce queues what watchers should hear of these changes, once the kernel's
+// caches know of them: see told. It returns the changes as the caches are to be
+// told of them, and the mark for told.
+func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batch = l.announced
+	out := make([]vfs.Invalidation, len(changes))
+	for i, c := range changes {
+		e := eventOf(c)
+		queued := e != nil && l.launch != nil && l.add(e)
+		if c.Delete && (c.Moved || queued) {
+			// Told that the file is gone, the kernel would give up a folder
+			// that only moved, and a file before the helper takes it away.
+			c.Ino = 0
+		}
+		out[i] = c
+	}
+	return out, l.announced
+}
+
+func eventOf(c vfs.Invalidation) *event {
+	if c.At == nil {
+		return nil
+	}
+	e := &event{ino: c.Ino, kind: c.Kind, at: dirent{c.Parent, c.Name}, place: c.At}
+	switch {
+	case c.From != nil:
+		e.deed, e.oldPlace = deedRename, c.From
+		e.from = dirent{vfs.RootIno, c.From.Name}
+		if n := len(c.From.Folder); n > 0 {
+			e.from.parent = c.From.Folder[n-1].Ino
+		}
+	case c.Delete:
+		e.deed = deedDelete
+	case c.Entry:
+		e.deed = deedCreate
+	case c.Content:
+		e.deed = deedModify
+	default:
+		e.deed = deedAttrib
+	}
+	return e
+}
+
+// add queues an event, unless one that waits says the same; l.mu is held.
+func (l *live) add(e *event) bool {
+	l.announced++
+	e.number = l.announced
+	if before := l.last[e.at]; before != nil && before.ino == e.ino {
+		switch {
+		case before.number > l.batch && e.deed >= deedModify && e.deed <= deedAttrib && before.deed <= e.deed:
+			return true // one change, told in parts: writing sets the time as well
+		case e.deed == before.deed && (e.deed == deedModify || e.deed == deedAttrib) && before.merged < 8:
+			e.merged = before.merged + 1
+			l.takeBack(before)
+		}
+	} else if before != nil && e.deed == deedRename && before.deed == deedDelete &&
+		before.kind != syscall.S_IFDIR && e.kind != syscall.S_IFDIR {
+		e.over = before.ino
+		l.takeBack(before)
+	}
+	if l.waiting >= liveLimit {
+		l.miss(e)
+		return false
+	}
+	l.waiting++
+	l.queue = append(l.queue, e)
+	l.count(e, 1)
+	return true
+}
+
+// count notes that names are about to change, or have; l.mu is held.
+func (l *live) count(e *event, n int) {
+	for _, at := range e.names() {
+		if n > 0 {
+			l.last[at] = e
+		} else if l.last[at] == e {
+			delete(l.last, at)
+		}
+		if l.names[at] += n; l.names[at] == 0 {
+			delete(l.names, at)
+		}
+	}
+	l.busy.Store(len(l.names) > 0)
+}
+
+func (e *event) names() []dirent {
+	if e.oldPlace != nil {
+		return []dirent{e.at, e.from}
+	}
+	return []dirent{e.at}
+}
+
+// takeBack takes an event out of the queue; l.mu is held.
+func (l *live) takeBack(e *event) {
+	e.taken = true
+	l.waiting--
+	l.count(e, -1)
+}
+
+// miss notes that watchers of a folder did not hear of everything in it; l.mu
+// is held. Its attributes will change, on which many look at it again.
+func (l *live) miss(e *event) {
+	n := len(e.place.Folder)
+	if n == 0 || len(l.missed) >= liveLimit {
+		return
+	}
+	if len(l.missed) == 0 {
+		l.log.Warn("more changes at once than programs that watch can be told of one by one")
+	}
+	dir := e.place.Folder[n-1]
+	at := dirent{vfs.RootIno, dir.Name}
+	if n > 1 {
+		at.parent = e.place.Folder[n-2].Ino
+	}
+	l.missed[at] = &event{
+		deed: deedAttrib, at: at, ino: dir.Ino, kind: syscall.S_IFDIR,
+		place: &vfs.Place{Folder: e.place.Folder[:n-1], Name: dir.Name},
+	}
+}
+
+// told says that the kernel dropped what it had cached of everything announced
+// up to mark.
+func (l *live) told(mark uint64) {
+	l.mu.Lock()
+	l.sent = max(l.sent, mark)
+	l.mu.Unlock()
+	l.poke()
+}
+
+func (l *live) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // run has a token already
+	}
+}
+
+// pending reports whether watchers are still to hear of a name. The kernel must
+// not remember it until then: it would not ask again when the helper comes.
+func (l *live) pending(at dirent) bool {
+	if !l.busy.Load() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.names[at] > 0
+}
+
+// next takes the first event that the kernel's caches know of. last reports
+// that no other one waits that is about the same name.
+func (l *live) next() (e *event, last bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.queue) > 0 {
+		e := l.queue[0]
+		if !e.taken && e.number > l.sent {
+			return nil, false
+		}
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		if e.taken {
+			continue
+		}
+		l.waiting--
+		for _, at := range e.names() { // from now on, another change of it is news
+			if l.last[at] == e {
+				delete(l.last, at)
+			}
+		}
+		return e, l.names[e.at] == 1
+	}
+	for at, e := range l.missed {
+		delete(l.missed, at)
+		l.count(e, 1)
+		return e, true
+	}
+	return nil, false
+}
+
+// finished says that watchers heard of an event, or never will.
+func (l *live) finished(e *event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count(e, -1)
+}
+
+// run tells watchers until ctx ends.
+func (l *live) run(ctx context.Context) {
+	var w worker
+	pause := minPause
+	end := func() {
+		if w != nil {
+			l.thread.Store(0)
+			w.stop()
+			w = nil
+		}
+	}
+	defer end()
+	for {
+		e, last := l.next()
+		if e == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.wake:
+			}
+			continue
+		}
+		t, ok := l.prepare(e, last)
+		if ok && w == nil {
+			var err error
+			if w, err = l.launch(); err != nil {
+				w = nil
+				l.complain("programs that watch are not told of a change", err)
+			} else {
+				l.thread.Store(int64(w.thread()))
+			}
+		}
+		done := false
+		if ok && w != nil {
+			l.current.Store(e)
+			errno, err := w.do(ctx, t)
+			l.current.Store(nil)
+			done = err == nil && errno == 0
+			if err == nil {
+				pause = minPause
+			} else {
+				end()
+				l.complain("the helper that tells programs of changes ended", err)
+			}
+			if errno != 0 {
+				l.log.Debug("programs that watch were not told of a change", "name", e.at.name, "deed", e.deed, "err", errno)
+			}
+		}
+		l.finished(e)
+		if !done && e.deed == deedDelete {
+			l.lost([]vfs.Invalidation{{Delete: true, Ino: e.ino, Parent: e.at.parent, Name: e.at.name}})
+		}
+		if ok && w == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, maxPause)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// complain logs what cannot be helped, unless the mount has just gone.
+func (l *live) complain(what string, err error) {
+	if !errors.Is(err, errNotMounted) && !errors.Is(err, context.Canceled) {
+		l.log.Warn(what, "err", err)
+	}
+}
+
+// prepare makes a task of an event, as things are now; false if there is
+// nothing to tell any more. last: no other event about that name waits.
+func (l *live) prepare(e *event, last bool) (task, bool) {
+	now, err := l.vfs.Lookup(vfs.Caller{}, e.at.parent, e.at.name)
+	there := err == nil
+	t := task{Dir: folderOf(e.place), Name: e.place.Name, Kind: e.kind}
+	if len(t.Dir)+len(t.Name) >= syscall.PathMax {
+		return t, false
+	}
+	if e.deed == deedDelete && there && (last || now.Ino == e.ino) {
+		// It is here again, and whoever made it was heard: deleting it would
+		// be the last that watchers hear of it.
+		e.deed = deedAttrib
+	}
+	if e.ino == 0 {
+		l.ghosts++
+		e.ino = ghost | l.ghosts
+	}
+	t.Deed = e.deed
+	switch e.deed {
+	case deedCreate:
+		switch {
+		case there:
+			e.ino, e.kind = now.Ino, now.Mode&syscall.S_IFMT
+		case last:
+			return t, false
+		}
+		t.Kind, t.Written = e.kind, now.Size > 0
+		if e.kind == syscall.S_IFLNK {
+			t.Target, err = l.vfs.Readlink(vfs.Caller{}, e.ino)
+			return t, err == nil
+		}
+	case deedDelete, deedRename:
+		if e.oldPlace != nil {
+			t.OldDir, t.OldName = folderOf(e.oldPlace), e.oldPlace.Name
+		}
+	default:
+		return t, there
+	}
+	return t, true
+}
+
+// ghost marks numbers for what the kernel never knew and is gone already. No
+// number of vfs has both of these bits.
+const ghost vfs.Ino = 3 << 62
+
+func folderOf(p *vfs.Place) string {
+	names := make([]string, 0, len(p.Folder))
+	for _, s := range p.Folder {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, "/")
+}
