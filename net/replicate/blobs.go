@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -75,6 +76,9 @@ func (r *Replicator) ask(l *link) []chunkID {
 		return out
 	}
 	r.learn(left+missingPage, func(missing []chunkID) {
+		if len(missing) < left+missingPage { // these are all
+			r.fetch.only(missing)
+		}
 		if r.fetch.add(missing) == 0 {
 			return
 		}
@@ -108,6 +112,12 @@ func (r *Replicator) arrived(l *link, h chunkID, data []byte) error {
 	r.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: a chunk nobody asked for", errProtocol)
+	}
+	if sha256.Sum256(data) != h {
+		r.mu.Lock()
+		r.fetch.failed(h)
+		r.mu.Unlock()
+		return fmt.Errorf("%w: wrong bytes for a chunk", errProtocol)
 	}
 	if err := r.space.PutChunk(h, data); err != nil {
 		r.mu.Lock()

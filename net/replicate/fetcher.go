@@ -48,6 +48,22 @@ func (f *fetcher) add(hashes []chunkID) (added int) {
 	return added
 }
 
+// only takes all others off the list that nobody was asked for: the files they
+// belong to have changed.
+func (f *fetcher) only(missing []chunkID) {
+	keep := make(map[chunkID]bool, len(missing))
+	for _, h := range missing {
+		keep[h] = true
+	}
+	for _, s := range f.links {
+		for h := range s.inFlight {
+			keep[h] = true
+		}
+	}
+	maps.DeleteFunc(f.chunks, func(h chunkID, _ *chunk) bool { return !keep[h] })
+	f.queue = slices.DeleteFunc(f.queue, func(h chunkID) bool { return f.chunks[h] == nil })
+}
+
 // first puts chunks that somebody waits for at the head of the list.
 func (f *fetcher) first(hashes []chunkID) {
 	f.add(hashes)

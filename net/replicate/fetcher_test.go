@@ -172,3 +172,35 @@ func BenchmarkFetcher(b *testing.B) {
 		f.stored(h)
 	}
 }
+
+// TestFetcherForgets takes chunks off the list that are not missing any more,
+// unless they are on their way.
+func TestFetcherForgets(t *testing.T) {
+	f := newFetcher()
+	f.up(1)
+	var all []chunkID
+	for i := range maxInFlight + 10 {
+		all = append(all, chunkID{byte(i)})
+	}
+	f.add(all)
+	asked := f.ask(1)
+	f.only([]chunkID{all[len(all)-1]})
+	if f.left() != len(asked)+1 {
+		t.Errorf("%d chunks are left, want %d", f.left(), len(asked)+1)
+	}
+	f.add(all)
+	f.up(2)
+	for _, h := range f.ask(2) {
+		for _, a := range asked {
+			if h == a {
+				t.Fatal("a chunk was asked of two at once")
+			}
+		}
+	}
+	for _, h := range asked {
+		if !f.got(1, h) {
+			t.Error("what was on its way is not expected any more")
+		}
+		f.stored(h)
+	}
+}

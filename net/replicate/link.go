@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echofs/echofs/identity"
@@ -27,6 +28,8 @@ type link struct {
 	inbox    chan input    // from the reader to the acceptor; bounds what waits in memory
 	wake     chan struct{} // capacity 1: out has grown
 	wakeBlob chan struct{} // capacity 1: something for the Blobs stream
+
+	dropped atomic.Bool // there was no room for some of the peer's credentials
 
 	look sync.Mutex // held while the space is looked at, so that looks do not overtake each other
 
@@ -138,7 +141,7 @@ func (l *link) watch(ctx context.Context) error {
 	defer cancel()
 	stall := time.NewTicker(stallTime)
 	defer stall.Stop()
-	for {
+	for tick := 0; ; {
 		if err := l.lookAtSpace(); err != nil {
 			return err
 		}
@@ -148,6 +151,11 @@ func (l *link) watch(ctx context.Context) error {
 			return ctx.Err()
 		case <-stall.C:
 			l.r.tick()
+			if tick++; tick&(tick-1) == 0 && l.dropped.Swap(false) {
+				if _, err := l.step(again{}); err != nil {
+					return err
+				}
+			}
 			continue
 		case <-changes:
 		}

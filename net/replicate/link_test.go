@@ -363,6 +363,47 @@ func TestKeyWithoutMembership(t *testing.T) {
 	}
 }
 
+// TestGoalIsSetByMembersOnly sends a timeframe that can never be reached, from
+// peers that prove nothing and from one that is no member.
+func TestGoalIsSetByMembersOnly(t *testing.T) {
+	anna := found(t, "Anna")
+	r := New(anna, nil)
+	never := have{feed.Timeframe{identity.ID{9}: feed.Head{Seq: 1 << 40, ID: identity.ID{9}}}}
+	for _, prove1 := range []bool{false, true} {
+		h := attack(t, r, newDevice(t, "Eve"))
+		if prove1 {
+			h.send(h.sync, frameProof, proof{prove(anna.key, h.link.Exporter, true)})
+			h.send(h.sync, frameHeads, heads{})
+		}
+		h.send(h.sync, frameHave, never)
+		h.send(h.sync, frameSent, struct{}{}) // ends the link in any case
+		<-h.done
+		if r.goal != nil {
+			t.Errorf("proof %v: the goal is set", prove1)
+		}
+	}
+}
+
+// TestWaitingCredentialsTravel passes on a credential whose past is not here.
+func TestWaitingCredentialsTravel(t *testing.T) {
+	anna := found(t, "Anna")
+	ben := anna.admit(newDevice(t, "Ben"), credential.Editor)
+	chris := anna.admit(newDevice(t, "Chris"), credential.Editor)
+	if err := ben.AddCredentials(t.Context(), chris.Credentials()); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, New(ben, nil), New(chris, nil))
+	anna.admit(newDevice(t, "Dora"), credential.Editor)
+	all := anna.state.Ops()
+	if err := ben.AddCredentials(t.Context(), [][]byte{all[len(all)-1].Raw}); err != nil { // without what it builds on
+		t.Fatal(err)
+	}
+	if len(ben.state.Waiting()) == 0 {
+		t.Fatal("it does not wait")
+	}
+	chris.wait("the credential", func() bool { return len(chris.state.Waiting()) > 0 })
+}
+
 // TestGarbage ends the link of a member that sends what is no protocol.
 func TestGarbage(t *testing.T) {
 	raw := func(b ...byte) func(*hostile) {
@@ -515,8 +556,8 @@ func TestWrongBytes(t *testing.T) {
 		t.Fatalf("asked for %d chunks, %v", len(w.Hashes), err)
 	}
 	_ = h.blobs.WriteFrame(frameChunk, append(w.Hashes[0][:], "wrong bytes"...))
-	if err := <-h.done; err == nil {
-		t.Error("the link lives on")
+	if err := <-h.done; !errors.Is(err, mesh.ErrRefused) {
+		t.Errorf("link ended with %v", err)
 	}
 	connect(t, rb, New(anna, nil))
 	ben.waitChunks(2)

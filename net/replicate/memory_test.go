@@ -209,6 +209,9 @@ func (m *memory) Credentials() (out [][]byte) {
 	for _, op := range m.state.Ops() {
 		out = append(out, op.Raw)
 	}
+	for _, op := range m.state.Waiting() {
+		out = append(out, op.Raw)
+	}
 	return out
 }
 

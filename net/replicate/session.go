@@ -30,7 +30,7 @@ type session struct {
 	rewind  bool                   // what readLog brings is from before pulls
 	cursor  uint64                 // position in our log up to which the peer was served
 	reading bool                   // a readLog is out
-	again   bool                   // the log grew meanwhile
+	grown   bool                   // the log grew meanwhile
 }
 
 // Inputs of a session.
@@ -54,6 +54,9 @@ type (
 		rev   int
 		own   func(identity.ID) bool
 	}
+
+	// again asks for credentials that there was no room for.
+	again struct{}
 
 	gotProof       struct{ mac [32]byte }
 	gotHeads       struct{ ids []identity.ID }
@@ -126,10 +129,9 @@ func (s *session) proven(in input) ([]output, error) {
 	switch in := in.(type) {
 	case changed:
 		return s.changed(in), nil
-	case gotHeads:
-		if s.accepted != nil {
-			return nil, errProtocol
-		}
+	case again:
+		return []output{sendHeads{}}, nil
+	case gotHeads: // once more: it had no room for some that it was sent
 		s.knows = make(map[identity.ID]bool)
 		s.accepted = make(map[identity.ID]bool)
 		for _, id := range in.ids {
@@ -235,7 +237,7 @@ func (s *session) pump() []output {
 	case !s.open() || s.said == nil || s.has == nil:
 		return nil
 	case s.reading:
-		s.again = true
+		s.grown = true
 		return nil
 	}
 	s.reading = true
@@ -278,7 +280,7 @@ func (s *session) pulled(in gotPull) ([]output, error) {
 // this device wrote is sent, the rest only named.
 func (s *session) logged(in logged) []output {
 	if !s.open() {
-		s.reading, s.again = false, false
+		s.reading, s.grown = false, false
 		return nil
 	}
 	if s.rewind {
@@ -291,8 +293,8 @@ func (s *session) logged(in logged) []output {
 			s.pulls = nil
 			out = append(out, sendSent{})
 		}
-		s.reading = s.again
-		s.again = false
+		s.reading = s.grown
+		s.grown = false
 		if s.reading {
 			out = append(out, readLog{s.cursor})
 		}

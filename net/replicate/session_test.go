@@ -543,6 +543,43 @@ func TestEqualPeersSendNothing(t *testing.T) {
 	}
 }
 
+// TestWaitingCredentialsArePassedOn changes the credentials without changing
+// how many there are, and asks for all of them again.
+func TestWaitingCredentialsArePassedOn(t *testing.T) {
+	s := newSession([32]byte{1}, [32]byte{2})
+	sends := func(in input) (n int) {
+		t.Helper()
+		outs, err := s.step(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outs {
+			if c, ok := o.(sendCreds); ok {
+				n += len(c.raw)
+			}
+		}
+		return n
+	}
+	one := []known{{id: idOf('c', 1)}, {id: idOf('c', 2), deps: []identity.ID{idOf('x', 9)}}}
+	other := []known{{id: idOf('c', 1)}, {id: idOf('c', 3), deps: []identity.ID{idOf('x', 9)}}}
+	for i, tt := range []struct {
+		in   input
+		want int
+	}{
+		{gotProof{[32]byte{2}}, 0},
+		{gotHeads{[]identity.ID{idOf('c', 1)}}, 0},
+		{changed{creds: one, rev: 1}, 1},
+		{changed{creds: one, rev: 1}, 0},
+		{changed{creds: other, rev: 2}, 1},
+		{gotHeads{[]identity.ID{idOf('c', 1)}}, 0}, // it had no room for them
+		{changed{creds: other, rev: 2}, 1},
+	} {
+		if n := sends(tt.in); n != tt.want {
+			t.Errorf("step %d: sent %d credentials, want %d", i, n, tt.want)
+		}
+	}
+}
+
 // TestLogGrowsWhileItIsRead commits an entry between the reading of the log and
 // the moment when the session hears what was read.
 func TestLogGrowsWhileItIsRead(t *testing.T) {
@@ -830,7 +867,7 @@ func TestSessionRefuses(t *testing.T) {
 		{"proof twice", proved(), gotProof{theirs}, errProtocol},
 		{"credentials before heads", proved(), gotCredentials{}, errProtocol},
 		{"entries before our timeframe", proved(), some, errProtocol},
-		{"heads twice", open(), gotHeads{}, errProtocol},
+		{"heads twice", open(), gotHeads{}, nil},
 		{"timeframe twice", open(), gotHave{}, errProtocol},
 		{"entries", open(), some, nil},
 		{"credentials", open(), gotCredentials{}, nil},

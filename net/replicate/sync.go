@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity/membership"
 )
 
 // readSync decodes what the peer sends. Decoding one frame overlaps with
@@ -99,6 +100,9 @@ func (l *link) do(ctx context.Context, o output) error {
 	case addCreds:
 		if err := l.r.space.AddCredentials(ctx, o.raw); err != nil { // the good ones it has taken
 			l.r.refused.Add(1)
+			if errors.Is(err, membership.ErrFull) {
+				l.dropped.Store(true)
+			}
 			l.r.log.Warn("credentials of a peer", "space", l.r.space.Name(), "from", l.peer.Name, "err", err)
 		}
 		return ctx.Err()
