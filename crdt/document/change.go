@@ -53,6 +53,14 @@ func Check(raw []byte) (Info, error) {
 	return c.Info, nil
 }
 
+// HashOf returns the hash of a change that was vetted.
+func HashOf(change []byte) Hash {
+	if len(change) < 8 {
+		return Hash{}
+	}
+	return sha256.Sum256(change[8:])
+}
+
 // A change is a parsed change with what it does, as runs of operation numbers.
 type change struct {
 	Info

@@ -19,7 +19,7 @@ type Timeline struct {
 	authors map[[16]byte]int
 	actors  [][16]byte
 	runs    [][]glyphs // by author: which runes are theirs, ascending
-	runes   []glyph  // 0 is the head
+	runes   []glyph    // 0 is the head
 	again   map[int32][]int32
 }
 

@@ -49,6 +49,9 @@ func TestTimelineIsAutomerges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if HashOf(raw) != info.Hash {
+				t.Fatal("another hash")
+			}
 			then[info.Hash] = d.Text()
 			sent[i] = append(sent[i], raw)
 		}

@@ -117,3 +117,64 @@ func BenchmarkAccept256(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// edited makes a space with a text of 100 KB that was edited n times.
+func muchEdited(b *testing.B, n int) (*Space, NodeID) {
+	s := founded(b)
+	text := bytes.Repeat([]byte("some words of a text that people edit\n"), 100<<10/38)
+	f := create(b, s, "a.txt", string(text))
+	for i := range n {
+		text[i*997%len(text)] = 'x'
+		if _, err := s.Save(f.ID, nil, BytesContent(bytes.Clone(text)), time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+		settle(b, s)
+	}
+	return s, f.ID
+}
+
+// BenchmarkOldVersion reads an old version of a text that nobody looked back
+// at before.
+func BenchmarkOldVersion(b *testing.B) {
+	s, id := muchEdited(b, 1000)
+	defer s.Close()
+	h, err := s.History(id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s.lines = timelines{}
+		if _, err := s.OpenVersion(id, h[len(h)/2].ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOldVersionAgain reads versions of a text that somebody looks at.
+func BenchmarkOldVersionAgain(b *testing.B) {
+	s, id := muchEdited(b, 1000)
+	defer s.Close()
+	h, err := s.History(id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		if _, err := s.OpenVersion(id, h[n%len(h)].ID); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+}
+
+// BenchmarkHistory lists the versions of a text.
+func BenchmarkHistory(b *testing.B) {
+	s, id := muchEdited(b, 1000)
+	defer s.Close()
+	for b.Loop() {
+		s.lines = timelines{}
+		if h, err := s.History(id); err != nil || len(h) < 900 {
+			b.Fatal(len(h), err)
+		}
+	}
+}

@@ -35,6 +35,7 @@ type batch struct {
 	records map[tree.NodeID][]byte // of nodes, taken with the batch
 	texts   map[string]stored
 	docs    map[string]stored
+	traces  []trace
 	blobs   bool          // some local content is a blob
 	done    chan struct{} // closed when durable
 	gen     uint64
@@ -403,6 +404,9 @@ func (b *batch) writeState(tx *store.Tx) error {
 		if err := tx.PutNode(id, b.records[id]); err != nil {
 			return err
 		}
+	}
+	if err := b.writeTraces(tx); err != nil {
+		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.texts)) {
 		if err := put(b.texts[key], []byte(key), tx.PutText, tx.DeleteText); err != nil {

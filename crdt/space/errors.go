@@ -11,6 +11,8 @@ import (
 var (
 	// ErrReadOnly reports a change to a space that this identity may only read.
 	ErrReadOnly = errors.New("space is read-only")
+	// ErrNoVersion reports a version that a node never had.
+	ErrNoVersion = errors.New("no such version")
 	// ErrClosed reports the use of a space after Close.
 	ErrClosed = errors.New("space is closed")
 )

@@ -160,6 +160,7 @@ func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
 		return
 	}
 	s.batch.nodes[op.Node] = true
+	s.batch.trace(feedID, &op)
 	if c := op.Content; c != nil {
 		switch c.Kind {
 		case tree.Bytes:

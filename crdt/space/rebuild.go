@@ -80,7 +80,7 @@ func (s *Space) rebuild(ctx context.Context) error {
 				}
 			}
 		}
-		return nil
+		return tx.PutMeta(metaTraces, tracesNow)
 	})
 	if err != nil {
 		return fmt.Errorf("rebuilding %s: %w", s.name, err)

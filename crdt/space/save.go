@@ -165,78 +165,14 @@ func (s *Space) textOf(e tree.Entry, tag string) (string, bool) {
 	if text, ok := s.bases.get(tag); ok {
 		return string(text), true
 	}
-	versions, ok := s.tree.ParseTag(tag)
-	if !ok {
-		return "", false
-	}
-	text, err := s.remake(e.Node, versions)
+	old, err := s.OpenVersion(e.Node, tag)
 	if err != nil {
 		s.log.Warn("a version cannot be made again", "space", s.name, "version", tag, "err", err)
 		return "", false
 	}
-	return text, true
-}
-
-// remake makes the text of some live versions of a node from the log.
-func (s *Space) remake(node tree.NodeID, live []tree.Version) (string, error) {
-	type edit struct {
-		lamport uint64
-		at      tree.Version
-		change  []byte
-	}
-	var edits []edit
-	var base tree.Version
-	seen := make(map[tree.Version]bool)
-	for todo := live; len(todo) > 0; {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[v] {
-			continue
-		}
-		seen[v] = true
-		op, err := s.findOp(v)
-		if err != nil {
-			return "", err
-		}
-		if op.Node != node {
-			continue
-		}
-		switch {
-		case op.Edit != nil:
-			base = op.Edit.Base
-			edits = append(edits, edit{op.Lamport, v, op.Edit.Change})
-			todo = append(todo, op.Edit.Over...)
-		case op.Content != nil && op.Content.Kind == tree.Bytes && base.IsZero() && len(edits) == 0:
-			return string(op.Content.Data), nil
-		}
-	}
-	op, err := s.findOp(base)
-	if err != nil {
-		return "", err
-	}
-	if op.Content == nil || op.Content.Kind != tree.Bytes {
-		return "", errNotText
-	}
-	key := textKey(node, base)
-	doc, err := newDocument(key, op.Content.Data)
-	if err != nil {
-		return "", err
-	}
-	defer doc.Close()
-	slices.SortFunc(edits, func(a, b edit) int {
-		if a.lamport != b.lamport {
-			return int(int64(a.lamport - b.lamport))
-		}
-		return a.at.Compare(b.at)
-	})
-	changes := make([][]byte, len(edits))
-	for i, e := range edits {
-		changes[i] = e.change
-	}
-	if err := doc.Apply(changes); err != nil {
-		return "", err
-	}
-	return doc.Text(), nil
+	defer old.Close()
+	data, ok := old.Bytes()
+	return string(data), ok && tree.IsText(data)
 }
 
 var errNotText = errors.New("an edit of what is not text")

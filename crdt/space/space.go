@@ -38,6 +38,7 @@ type Space struct {
 	chunks  chunks
 	notify  notifier
 	bases   textCache
+	lines   timelines
 	wake    chan struct{} // capacity 1: the batch has grown
 
 	write sync.Mutex  // guards the fields below, and is held for a whole change
@@ -70,6 +71,7 @@ const (
 	metaKey     = "key"
 	metaHeads   = "heads"
 	metaInvites = "invites"
+	metaTraces  = "traces" // there since every operation leaves one
 	metaEntry   = "entry/" // + ID: the entry is in the log
 )
 
@@ -112,8 +114,14 @@ func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error
 	}
 	id := members.Space()
 	err = db.Update(func(tx *store.Tx) error {
-		if have, err := tx.Meta(metaSpace); err == nil && identity.ID(have) != id {
+		have, err := tx.Meta(metaSpace)
+		if err == nil && identity.ID(have) != id {
 			return fmt.Errorf("%s holds another space", cfg.Dir)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			if err := tx.PutMeta(metaTraces, tracesNow); err != nil {
+				return err
+			}
 		}
 		for _, c := range members.Ops() {
 			if err := tx.PutCredential(c.ID, c.Raw); err != nil {
@@ -177,6 +185,9 @@ func (s *Space) open() (err error) {
 		return err
 	}
 	if err := s.loadTree(); err != nil {
+		return err
+	}
+	if err := s.traceAll(); err != nil {
 		return err
 	}
 	s.replay()

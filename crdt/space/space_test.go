@@ -273,12 +273,10 @@ func TestVersionIsMadeAgainFromTheLog(t *testing.T) {
 	save(t, s, f.ID, &v2, "one\ntwo\nthree\n")
 	settle(t, s)
 	for _, tt := range []struct{ tag, want string }{{v1, "one\n"}, {v2, "one\ntwo\n"}} {
-		versions, ok := s.tree.ParseTag(tt.tag)
-		if !ok {
-			t.Fatalf("tag %q", tt.tag)
-		}
-		if text, err := s.remake(f.ID, versions); err != nil || text != tt.want {
-			t.Errorf("version %s is %q, %v, want %q", tt.tag, text, err, tt.want)
+		s.bases = textCache{}
+		e, _ := s.tree.Get(f.ID)
+		if text, ok := s.textOf(e, tt.tag); !ok || text != tt.want {
+			t.Errorf("version %s is %q, want %q", tt.tag, text, tt.want)
 		}
 	}
 }

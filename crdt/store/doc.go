@@ -14,7 +14,8 @@
 //	credid  id → position
 //	node    node id → record               ┐
 //	text    key → zstd text                ├ made from the log; DropMaterialised
-//	doc     key → zstd document            ┘ empties them
+//	doc     key → zstd document            │ empties them
+//	trace   node id ‖ order → trace        ┘
 //
 // # Concurrency
 //

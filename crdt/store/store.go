@@ -139,11 +139,24 @@ func (s *Store) prepare(path string, o Options, fresh bool) error {
 		return damaged(path, err)
 	case len(version) != 1 || version[0] != format:
 		return fmt.Errorf("%s: %w", path, ErrNewer)
+	case s.lacksTables():
+		if err := s.Update(makeBuckets); err != nil {
+			return fmt.Errorf("adding to the space's database: %w", err)
+		}
 	}
 	if fresh && !o.NoSync {
 		return syncDir(s.dir)
 	}
 	return nil
+}
+
+// lacksTables reports a database made before the last table was thought of.
+func (s *Store) lacksTables() (lacks bool) {
+	_ = s.View(func(t *Tx) error {
+		lacks = t.peek(buckets-1) == nil
+		return nil
+	})
+	return lacks
 }
 
 func makeBuckets(t *Tx) error {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -141,11 +143,32 @@ func (t *Tx) PutDoc(key, doc []byte) error {
 // DeleteDoc removes a document. Removing what is not there is no error.
 func (t *Tx) DeleteDoc(key []byte) error { return t.delete(docBucket, key) }
 
-// DropMaterialised empties what can be made again from the log: nodes, texts
-// and documents.
+// PutTrace stores what history keeps of an operation. A key begins with the node.
+func (t *Tx) PutTrace(key, trace []byte) error {
+	return t.put(traceBucket, key, seal(traceBucket, key, trace))
+}
+
+// Traces calls fn for the traces of one node, ordered by key.
+func (t *Tx) Traces(node [16]byte, fn func(key, trace []byte) error) error {
+	err := t.each(traceBucket, node[:], func(k, v []byte) error {
+		if !bytes.HasPrefix(k, node[:]) {
+			return errPast
+		}
+		return fn(k, v)
+	})
+	if errors.Is(err, errPast) {
+		return nil
+	}
+	return err
+}
+
+var errPast = errors.New("past the last one")
+
+// DropMaterialised empties what can be made again from the log: nodes, texts,
+// documents and traces.
 func (t *Tx) DropMaterialised() error {
 	return guard(func() error {
-		for _, b := range []bucket{nodeBucket, textBucket, docBucket} {
+		for _, b := range []bucket{nodeBucket, textBucket, docBucket, traceBucket} {
 			if err := t.tx.DeleteBucket(b.name()); err != nil {
 				return err
 			}

@@ -19,11 +19,12 @@ const (
 	nodeBucket
 	textBucket
 	docBucket
+	traceBucket
 	buckets
 )
 
 func (b bucket) name() []byte {
-	return []byte([buckets]string{"meta", "entry", "log", "cred", "credid", "node", "text", "doc"}[b])
+	return []byte([buckets]string{"meta", "entry", "log", "cred", "credid", "node", "text", "doc", "trace"}[b])
 }
 
 // sealLen is the length of the checksum in front of every value.

@@ -24,7 +24,7 @@ type Entry struct {
 	Key    Version  // the content written, or the base of the edits
 	Hash   [32]byte // of a blob
 	Target string   // of a symbolic link
-	Tag    string   // names the content: other content, other tag
+	Tag    string   // names the content: other content, other tag; the first version in it is of this content
 	Copy   bool
 	Author [32]byte // feed of the latest write
 }
@@ -64,7 +64,7 @@ func (s *State) entry(n *node, g group, id NodeID, name string) Entry {
 	e := Entry{
 		ID: id, Node: n.id, Parent: n.shown.up, Name: name,
 		Kind: g.best.Kind, Size: g.best.Size, Text: g.best.Text, Edited: !g.plain,
-		Key: g.key, Hash: g.best.Hash, Target: g.best.Target, Author: g.best.Feed, Tag: Tag(g.live),
+		Key: g.key, Hash: g.best.Hash, Target: g.best.Target, Author: g.best.Feed, Tag: n.tag(g),
 	}
 	if m := n.winMeta(); m != nil {
 		e.Exec, e.Mtime = m.Exec, m.Mtime
