@@ -158,14 +158,17 @@ func (s *Space) take1(e *feed.Entry) (bool, error) {
 		s.log.Warn("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
 		return false, bad
 	}
+	if e.Feed == s.feed { // from before this device lost some of its files
+		if err := s.retire(); err != nil {
+			s.forget(edits)
+			return false, err
+		}
+	}
 	// The journal has it before anything shows it, so that what the user does
 	// next, perhaps building on it, can be replayed after a crash.
 	if err := s.journal.Append(append([]byte{frameRemote}, e.Raw...)); err != nil {
 		s.forget(edits)
 		return false, err
-	}
-	if e.Feed == s.feed { // from before this device lost some of its files
-		s.feed = identity.ID{} // so it writes a new one
 	}
 	s.applyEntry(e, ops, edits)
 	return true, nil
@@ -279,6 +282,10 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 	head, had := s.head(e.Feed)
 	if e.Seq <= head.Seq {
+		if e.Feed == s.feed {
+			s.log.Error("another copy of this device's files has been in use: what is changed here does not reach the others; leave the space and join it again",
+				"space", s.name, "seq", e.Seq)
+		}
 		return fmt.Errorf("the feed has forked: another entry has this number")
 	}
 	if e.Seq > head.Seq+1 {

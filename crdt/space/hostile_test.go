@@ -464,3 +464,77 @@ func TestManyLiveWritesOfOneNode(t *testing.T) {
 	}
 	settle(t, a)
 }
+
+// A device whose files come from a backup opens a new feed at its next change,
+// before or after it hears from the others, and nothing of either is lost.
+func TestRestoredFromBackup(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		t.Run(fmt.Sprint(heard), func(t *testing.T) {
+			a := founded(t)
+			t.Cleanup(func() { a.Close() })
+			b := joined(t, a, "ben", credential.Editor)
+			pull(t, b, a)
+			f := create(t, b, "b.txt", "one\n")
+			settle(t, b)
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			backup := t.TempDir()
+			copyDir(t, b.dir, backup)
+			open := func(dir string) *Space {
+				s, err := Open(Config{Dir: dir, Device: b.device, Log: testLog(t)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				return s
+			}
+			lost := open(b.dir)
+			old := lost.feed
+			if old != b.feed {
+				t.Fatal("the same files, and another feed")
+			}
+			save(t, lost, f.ID, nil, "one\ntwo\n")
+			settle(t, lost)
+			create(t, lost, "c", "x")
+			settle(t, lost)
+			pull(t, a, lost)
+
+			s := open(backup)
+			if heard { // of some of it, and is stopped
+				raw, err := a.Entry(old, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				give(t, s, raw)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				s = open(backup)
+			}
+			create(t, s, "d", "x")
+			save(t, s, f.ID, nil, "zero\none\n"+map[bool]string{true: "two\n"}[heard])
+			settle(t, s)
+			pull(t, s, a)
+			pull(t, a, s)
+			pull(t, s, a)
+			for _, s := range []*Space{a, s} {
+				if got := listing(t, s, Root); got != "b.txt c d" {
+					t.Errorf("listing %q", got)
+				}
+				if got, _ := read(t, s, f.ID); got != "zero\none\ntwo\n" {
+					t.Errorf("text %q", got)
+				}
+			}
+			if s.feed == old || s.feed.IsZero() {
+				t.Errorf("it writes feed %s", s.feed.Short())
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if again := open(backup); again.feed != s.feed {
+				t.Error("another feed after a restart")
+			}
+		})
+	}
+}

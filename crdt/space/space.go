@@ -72,6 +72,7 @@ const (
 	metaHeads   = "heads"
 	metaInvites = "invites"
 	metaTraces  = "traces" // there since every operation leaves one
+	metaOwn     = "own"
 	metaEntry   = "entry/" // + ID: the entry is in the log
 )
 
@@ -184,6 +185,9 @@ func (s *Space) open() (err error) {
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}
+	if err := s.noteOwn(); err != nil {
+		return err
+	}
 	if err := s.loadTree(); err != nil {
 		return err
 	}
@@ -225,10 +229,7 @@ func (s *Space) loadIdentity() error {
 			}
 			return nil
 		})
-		if feeds := s.members.Feeds(s.device.Key()); len(feeds) > 0 {
-			s.feed = feeds[len(feeds)-1]
-		}
-		return err
+		return errors.Join(err, s.loadOwn(tx))
 	})
 }
 
@@ -364,24 +365,29 @@ func (s *Space) ownFeed() (identity.ID, error) {
 	if !s.feed.IsZero() {
 		return s.feed, nil
 	}
-	err := s.openFeed(&s.feed)
+	id, err := s.openFeed(s.putOwn)
+	if err == nil {
+		s.feed = id
+	}
 	return s.feed, err
 }
 
-// openFeed makes the credential that opens a feed of this device.
-func (s *Space) openFeed(id *identity.ID) error {
+// openFeed makes the credential that opens a feed of this device. also is done
+// in the same transaction.
+func (s *Space) openFeed(also func(*store.Tx, identity.ID) error) (identity.ID, error) {
 	open, err := s.members.OpenFeed(s.device, s.now())
 	if err != nil {
-		return err
+		return identity.ID{}, err
 	}
-	err = s.db.Update(func(tx *store.Tx) error { return tx.PutCredential(open.ID, open.Raw) })
+	err = s.db.Update(func(tx *store.Tx) error {
+		return errors.Join(tx.PutCredential(open.ID, open.Raw), also(tx, open.ID))
+	})
 	if err != nil {
-		return err
+		return identity.ID{}, err
 	}
 	if _, err := s.members.Add(open); err != nil {
-		return err
+		return identity.ID{}, err
 	}
-	*id = open.ID
 	s.notify.fire()
-	return nil
+	return open.ID, nil
 }
