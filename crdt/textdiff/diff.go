@@ -28,6 +28,8 @@ func Diff(old, new string) []Splice {
 	if c.mostlyNew(s, c.out) {
 		c.out = []span{s}
 	}
+	c.widen(word)
+	c.widen(line)
 	c.slide()
 	return splices(old, new, c.out)
 }
@@ -40,7 +42,8 @@ type comparison struct {
 }
 
 // unlike returns what is left without the common beginning and end. A large
-// rest is widened to whole lines, so that lines can be matched.
+// rest, or one of several lines, is widened to whole lines, so that lines can
+// be matched.
 func (c *comparison) unlike() span {
 	old, new := c.old, c.new
 	p, n := 0, min(len(old), len(new))
@@ -57,7 +60,8 @@ func (c *comparison) unlike() span {
 	for q > 0 && !utf8.RuneStart(old[len(old)-q]) {
 		q--
 	}
-	if max(len(old), len(new))-p-q > smallHunk {
+	large := max(len(old), len(new))-p-q > smallHunk
+	if large || strings.Contains(old[p:len(old)-q], "\n") && strings.Contains(new[p:len(new)-q], "\n") {
 		for p > 0 && old[p-1] != '\n' {
 			p--
 		}
@@ -77,13 +81,15 @@ func (c *comparison) hunk(s span) {
 	if c.plain(s) {
 		return
 	}
-	if s.a1-s.a0 <= smallHunk && s.b1-s.b0 <= smallHunk {
-		c.runes(s)
-		return
-	}
 	t := table{}
 	a, b := t.lines(c.old[s.a0:s.a1]), t.lines(c.new[s.b0:s.b1])
 	changed := compare(a.id, b.id, &c.lineBudget)
+	if s.a1-s.a0 <= smallHunk && s.b1-s.b0 <= smallHunk {
+		for _, h := range c.bridge(s, a, changed) {
+			c.runes(s.part(a, b, h))
+		}
+		return
+	}
 	if kept(a, changed) < min(s.a1-s.a0, s.b1-s.b0)/2 {
 		c.indented(s)
 		return

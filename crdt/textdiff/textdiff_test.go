@@ -27,7 +27,7 @@ func TestDiffIsSmall(t *testing.T) {
 		{"a line in a list", "- one\n- two\n", "- one\n- and\n- two\n", []Splice{{6, 0, "- and\n"}}},
 		{"a function", "func a() {\n}\n", "func a() {\n}\n\nfunc b() {\n}\n", []Splice{{13, 0, "\nfunc b() {\n}\n"}}},
 		{"a deleted line", "- one\n- and\n- two\n", "- one\n- two\n", []Splice{{6, 6, ""}}},
-		{"line ends", "a\nb\n", "a\r\nb\r\n", []Splice{{1, 2, "\r\nb\r"}}},
+		{"line ends", "alpha\nbeta\n", "alpha\r\nbeta\r\n", []Splice{{5, 0, "\r"}, {10, 0, "\r"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,6 +227,8 @@ func TestRebase(t *testing.T) {
 		{"both delete", "abc def ghi", "abc ghi", "abc def", "abc "},
 		{"an edit in a deleted paragraph", "a\nparagraph\nb\n", "a\nparagraph, longer\nb\n", "a\nb\n", "a\n, longerb\n"},
 		{"the same word", "say foo now", "say bar now", "say baz now", "say bazbar now"},
+		{"the same line", "one\ngekxl\ntwo\n", "one\nghwq\ntwo\n", "one\ngpz\ntwo\n", "one\ngpz\nghwq\ntwo\n"},
+		{"the same line at the end", "one\ngekxl", "one\nghwq", "one\ngpzz", "one\ngpzz\nghwq"},
 		{"next to each other", "ab", "aXb", "a", "aX"},
 	}
 	for _, tt := range tests {
