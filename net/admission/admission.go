@@ -39,7 +39,7 @@ const (
 
 // Limits on what the other side may send.
 const (
-	maxRequest     = 16 << 10
+	maxRequest     = identity.MaxChain + 256
 	maxBatch       = 512 << 10 // of credentials in one frame
 	maxBatchFrame  = maxBatch + 128<<10
 	maxWelcome     = 16 << 10

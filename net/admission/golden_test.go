@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/net/wire"
 )
 
@@ -45,5 +46,13 @@ func TestGolden(t *testing.T) {
 				t.Errorf("is  %s\nwas %s", got, want)
 			}
 		})
+	}
+}
+
+// TestLongestChainFits sends the longest request that a guest can make.
+func TestLongestChainFits(t *testing.T) {
+	c := wire.NewConn(new(bytes.Buffer), limits)
+	if err := c.Send(frameRequest, request{Proof: make([]byte, 32), Chain: make([]byte, identity.MaxChain)}); err != nil {
+		t.Error(err)
 	}
 }

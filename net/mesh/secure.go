@@ -220,7 +220,7 @@ func (s *swarm) hearHello(c *tls.Conn, main bool, link []byte, device identity.P
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the peer's hello: %w", err)
 	}
-	h, err := decodeHello(f)
+	h, err := decodeHello(f, main)
 	if err != nil {
 		return nil, err
 	}
@@ -234,13 +234,18 @@ func (s *swarm) hearHello(c *tls.Conn, main bool, link []byte, device identity.P
 	return h.Chain, nil
 }
 
-func decodeHello(f wire.Frame) (hello, error) {
+// decodeHello reads a hello of the sync stream, which is the main one, or of
+// the other.
+func decodeHello(f wire.Frame, main bool) (hello, error) {
 	var h hello
 	if err := f.Decode(&h); err != nil {
 		return hello{}, fmt.Errorf("%w: %w", errHello, err)
 	}
 	if h.Version != helloVersion {
 		return hello{}, fmt.Errorf("%w: version %d, this device speaks %d", errHello, h.Version, helloVersion)
+	}
+	if main != (len(h.Chain) > 0) {
+		return hello{}, fmt.Errorf("%w: the chain belongs on the %s stream, and only there", errHello, rtc.Sync)
 	}
 	return h, nil
 }

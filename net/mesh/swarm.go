@@ -8,8 +8,9 @@ import (
 	"github.com/echofs/echofs/net/signaling"
 )
 
-// maxPeers bounds the devices of one topic that are dealt with at once.
-const maxPeers = 128
+// maxPeers bounds the devices of one topic that are dealt with at once: more
+// than a space has members.
+const maxPeers = 1024
 
 // swarm is this device's presence on one topic.
 type swarm struct {

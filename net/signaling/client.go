@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	mrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"github.com/echofs/echofs/identity"
 )
@@ -22,6 +23,11 @@ const (
 	dialTimeout = 10 * time.Second
 	clientTTL   = 20 * time.Second
 	settled     = 5 * time.Second // a connection that lived this long was a good one
+	rejoinAfter = 10 * time.Second
+
+	sendBacklog = 8192 // packets that wait for one server: a device may be on thousands of topics
+	serverRate  = 500  // packets, and peers in them, that a server may send in a second
+	serverBurst = 4 * maxMembers
 )
 
 // A Client is this device at its signaling servers.
@@ -29,6 +35,7 @@ type Client struct {
 	device   *identity.Device
 	log      *slog.Logger
 	instance nonce
+	rejoin   time.Duration // until a refused topic is tried again
 	changed  chan struct{} // capacity 1: a token means urls grew
 
 	mu       sync.Mutex // guards the fields below
@@ -42,6 +49,32 @@ type conn struct {
 	url    string
 	out    chan []byte
 	cancel context.CancelFunc
+
+	mu      sync.Mutex       // guards the field below
+	refused map[TopicID]bool // by the server; true: since it was last tried
+}
+
+// refuse notes that the server did not take a topic. It reports whether that is
+// news.
+func (n *conn) refuse(t TopicID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, before := n.refused[t]
+	n.refused[t] = true
+	return !before
+}
+
+// retry returns the topics to try again.
+func (n *conn) retry() (topics []TopicID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for t, refused := range n.refused {
+		if refused {
+			n.refused[t] = false
+			topics = append(topics, t)
+		}
+	}
+	return topics
 }
 
 // NewClient returns a Client that does nothing before Run.
@@ -50,7 +83,7 @@ func NewClient(d *identity.Device, log *slog.Logger) *Client {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		device: d, log: log, instance: newNonce(), changed: make(chan struct{}, 1),
+		device: d, log: log, instance: newNonce(), rejoin: rejoinAfter, changed: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, sessions: map[TopicID]*Session{},
 	}
 }
@@ -92,7 +125,7 @@ func (c *Client) AddURL(raw string) error {
 
 // Run keeps a connection to every server until ctx ends.
 func (c *Client) Run(ctx context.Context) error {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10}
 	defer transport.CloseIdleConnections()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -103,7 +136,7 @@ func (c *Client) Run(ctx context.Context) error {
 		running = len(c.urls)
 		c.mu.Unlock()
 		for _, u := range urls {
-			wg.Go(func() { c.keep(ctx, u, &http.Client{Transport: transport}) })
+			wg.Go(func() { c.keep(ctx, u, &http.Client{Transport: transport, CheckRedirect: stay}) })
 		}
 		select {
 		case <-c.changed:
@@ -112,6 +145,9 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// stay follows no redirect: a server must not make this device call others.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // keep connects to one server again and again.
 func (c *Client) keep(ctx context.Context, url string, via *http.Client) {
@@ -126,7 +162,7 @@ func (c *Client) keep(ctx context.Context, url string, via *http.Client) {
 			c.log.Debug("no signaling server", "url", url, "err", err, "retry", retry)
 		}
 		select {
-		case <-time.After(retry/2 + rand.N(retry)):
+		case <-time.After(retry/2 + mrand.N(retry)):
 		case <-ctx.Done():
 		}
 		retry = min(2*retry, lastRetry)
@@ -145,7 +181,7 @@ func (c *Client) connect(ctx context.Context, url string, via *http.Client) erro
 	}
 	defer ws.CloseNow()
 	ws.SetReadLimit(maxPacket)
-	n := &conn{url: url, out: make(chan []byte, backlog), cancel: cancel}
+	n := &conn{url: url, out: make(chan []byte, sendBacklog), cancel: cancel, refused: make(map[TopicID]bool)}
 	c.attach(n)
 	defer c.detach(n)
 	var wg sync.WaitGroup
@@ -153,6 +189,8 @@ func (c *Client) connect(ctx context.Context, url string, via *http.Client) erro
 	defer cancel()
 	wg.Go(func() { defer cancel(); write(ctx, ws, n.out) })
 	wg.Go(func() { defer cancel(); keepAlive(ctx, ws, clientTTL) })
+	wg.Go(func() { c.rejoinRefused(ctx, n) })
+	limit := rate.NewLimiter(serverRate, serverBurst)
 	for {
 		_, data, err := ws.Read(ctx)
 		if err != nil {
@@ -162,11 +200,35 @@ func (c *Client) connect(ctx context.Context, url string, via *http.Client) erro
 		if err != nil {
 			return err
 		}
+		// Each peer costs an answer with a signature.
+		if err := limit.WaitN(ctx, 1+len(p.Peers)); err != nil {
+			return err
+		}
 		c.mu.Lock()
 		s := c.sessions[p.Topic]
 		c.mu.Unlock()
 		if s != nil {
 			s.handle(n, p)
+		}
+	}
+}
+
+// rejoinRefused tries refused topics again now and then: others leave.
+func (c *Client) rejoinRefused(ctx context.Context, n *conn) {
+	tick := time.NewTicker(c.rejoin)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, topic := range n.retry() {
+			c.mu.Lock()
+			if c.sessions[topic] != nil {
+				n.push(packet{Kind: joinTopic, Topic: topic})
+			}
+			c.mu.Unlock()
 		}
 	}
 }

@@ -16,13 +16,13 @@ import (
 type ServerConfig struct {
 	Log         *slog.Logger
 	Connections int           // at once; 0 is 4096
-	Topics      int           // of one connection; 0 is 256
-	Members     int           // of one topic; 0 is 128
+	Topics      int           // of one connection; 0 is 4096: spaces and open invitations
+	Members     int           // of one topic, at most 1024; 0 is 1024
 	Rate        float64       // packets a second of one connection, above which it waits; 0 is 100
 	TTL         time.Duration // a connection that does not answer for this long is gone; 0 is 30 s
 }
 
-const backlog = 512 // packets that wait for one slow client before it is dropped
+const backlog = 1024 // packets that wait for one slow client before it is dropped
 
 // A Server is an http.Handler. It keeps nothing when its connections end.
 type Server struct {
@@ -53,8 +53,8 @@ func NewServer(cfg ServerConfig) *Server {
 		}
 	}
 	defaults(&cfg.Connections, 4096)
-	defaults(&cfg.Topics, 256)
-	defaults(&cfg.Members, 128)
+	defaults(&cfg.Topics, 4096)
+	defaults(&cfg.Members, maxMembers)
 	if cfg.Rate == 0 {
 		cfg.Rate = 100
 	}

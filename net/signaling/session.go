@@ -158,7 +158,9 @@ func (s *Session) handle(n *conn, p packet) {
 	case deliver:
 		s.deliverLocked(n, at, p)
 	case refuse:
-		s.client.log.Warn("signaling server refused a topic", "url", n.url, "why", p.Text)
+		if n.refuse(s.id) {
+			s.client.log.Warn("signaling server refused a topic, which is tried again", "url", n.url, "why", p.Text[:min(len(p.Text), 100)])
+		}
 	}
 }
 
