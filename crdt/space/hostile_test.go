@@ -1,8 +1,12 @@
 package space
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -536,5 +540,41 @@ func TestRestoredFromBackup(t *testing.T) {
 				t.Error("another feed after a restart")
 			}
 		})
+	}
+}
+
+// A change in the journal that cannot be replayed costs neither those behind it
+// nor, for good, itself.
+func TestJournalThatCannotBeReplayed(t *testing.T) {
+	s := founded(t)
+	create(t, s, "a", "x")
+	settle(t, s)
+	create(t, s, "b", "x")
+	bad := binary.AppendUvarint(append([]byte{frameLocal}, s.feed[:]...), 7)
+	if err := s.journal.Append(append(bad, "garbage"...)); err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, "c", "x")
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if s, err = Open(Config{Dir: s.dir, Device: s.device, Log: testLog(t)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := listing(t, s, Root); got != "a b c" {
+			t.Errorf("listing %q", got)
+		}
+		settle(t, s)
+	}
+	s.Close()
+	kept, err := filepath.Glob(filepath.Join(s.dir, "journal-*.kept"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept %v, %v", kept, err)
+	}
+	data, err := os.ReadFile(kept[0])
+	if err != nil || !bytes.Contains(data, []byte("garbage")) {
+		t.Errorf("%d bytes are kept, %v", len(data), err)
 	}
 }

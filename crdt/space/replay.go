@@ -13,17 +13,17 @@ import (
 
 // replay makes happen again what the journal holds and the store does not.
 func (s *Space) replay() {
-	broken := false
+	lost := false
 	err := s.journal.Replay(func(frame []byte) error {
 		frame = slices.Clone(frame)
-		if len(frame) == 0 || broken {
+		if len(frame) == 0 {
 			return nil
 		}
 		var err error
 		switch frame[0] {
 		case frameLocal:
 			err = s.replayLocal(frame[1:])
-			broken = err != nil
+			lost = lost || err != nil
 		case frameRemote:
 			err = s.replayRemote(frame[1:])
 		default:
@@ -37,6 +37,13 @@ func (s *Space) replay() {
 	})
 	if err != nil {
 		s.log.Error("the journal is damaged", "space", s.name, "err", err)
+	}
+	if lost { // peers have the entries of others, but nobody has this
+		if err := s.journal.Keep(); err != nil {
+			s.log.Error("the journal cannot be kept", "space", s.name, "err", err)
+		} else {
+			s.log.Error("changes that could not be replayed are kept in files called journal-*.kept", "space", s.name, "dir", s.dir)
+		}
 	}
 	s.tree.Settle()
 }

@@ -221,6 +221,20 @@ func (j *Journal) Replay(fn func(frame []byte) error) error {
 	return nil
 }
 
+// Keep gives all segments a second name, ending in .kept, that Drop does not
+// remove: for a person to look at what no replay could use.
+func (j *Journal) Keep() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range append(j.sealed[:len(j.sealed):len(j.sealed)], j.current) {
+		path := segmentPath(j.dir, s.number)
+		if err := os.Link(path, path+".kept"); err != nil && !os.IsExist(err) {
+			return fmt.Errorf("keeping the journal: %w", err)
+		}
+	}
+	return syncDir(j.dir)
+}
+
 // Size returns how many bytes of frames the journal holds.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
