@@ -162,6 +162,33 @@ func (d *daemon) replicateLocked(s *openSpace) {
 	r := replicate.New(s.Space, d.part("replicate"))
 	s.synced = r.Synced()
 	s.leave = d.mesh.Join(s.Key().Topic(), r)
+	unwatch := start(d.ctx, "members of space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
+		return onNewMembers(ctx, s.Space, func() { d.mesh.Retry(s.Key().Topic()) })
+	})
+	stop := s.stop
+	s.stop = func() {
+		unwatch()
+		stop()
+	}
+}
+
+// onNewMembers calls do whenever the members of a space have changed: a peer
+// that was refused may be one of them now.
+func onNewMembers(ctx context.Context, s *space.Space, do func()) error {
+	changes, cancel := s.Notify()
+	defer cancel()
+	heads := s.CredentialHeads()
+	for {
+		select {
+		case <-changes:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if now := s.CredentialHeads(); !slices.Equal(now, heads) {
+			heads = now
+			do()
+		}
+	}
 }
 
 // hostLocked waits for the guest of an invitation.

@@ -46,12 +46,17 @@ type Config struct {
 	Silence   time.Duration // without one a link is given up; 0 is 10 s
 }
 
+// maxAttempts is how many links are made at once: each costs sockets and memory,
+// and whoever knows a topic can appear there as any number of devices.
+const maxAttempts = 64
+
 // A Mesh is this device's presence on all its topics.
 type Mesh struct {
 	cfg     Config
 	client  *signaling.Client
 	rtc     *rtc.API
 	changed chan struct{} // capacity 1: a token means online or swarms changed
+	slots   chan struct{} // holds a token for each attempt that is going on
 
 	mu     sync.Mutex // guards the fields below
 	online bool
@@ -75,7 +80,7 @@ func New(cfg Config) *Mesh {
 	}
 	m := &Mesh{
 		cfg: cfg, client: signaling.NewClient(cfg.Device, cfg.Log), rtc: rtc.New(cfg.RTC),
-		changed: make(chan struct{}, 1), online: true, swarms: map[[32]byte]*swarm{},
+		changed: make(chan struct{}, 1), slots: make(chan struct{}, maxAttempts), online: true, swarms: map[[32]byte]*swarm{},
 	}
 	for _, url := range cfg.Signal {
 		if err := m.client.AddURL(url); err != nil {

@@ -420,3 +420,38 @@ func FuzzCall(f *testing.F) {
 		}
 	})
 }
+
+// TestAttemptsTakeTurns makes links one after the other, beside devices that
+// never answer.
+func TestAttemptsTakeTurns(t *testing.T) {
+	m := New(Config{Device: device(t, "ann")})
+	m.slots = make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	running, most := make(chan struct{}, 10), 0
+	done := make(chan error)
+	for range 5 {
+		go func() {
+			_, err := m.oneOfFew(ctx, func(context.Context) (*live, error) {
+				running <- struct{}{}
+				most = max(most, len(running))
+				<-running
+				return nil, nil
+			})
+			done <- err
+		}()
+	}
+	for range 5 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if most != 1 || len(m.slots) != 0 {
+		t.Errorf("%d at once, %d left over", most, len(m.slots))
+	}
+	m.slots <- struct{}{}
+	cancel()
+	if _, err := m.oneOfFew(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for a slot ended with %v", err)
+	}
+}

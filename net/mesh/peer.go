@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	mrand "math/rand/v2"
 	"sync"
 	"time"
@@ -269,9 +270,20 @@ func (k *keeper) begin(ctx context.Context, from route, attempt func(context.Con
 	}
 	go func() { // ends before run: stop and finish wait for it
 		defer cancel()
-		t.link, t.err = attempt(ctx)
+		t.link, t.err = k.swarm.mesh.oneOfFew(ctx, attempt)
 		k.tried <- t
 	}()
+}
+
+// oneOfFew makes an attempt when there are few enough others.
+func (m *Mesh) oneOfFew(ctx context.Context, attempt func(context.Context) (*live, error)) (*live, error) {
+	select {
+	case m.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for other attempts to end: %w", ctx.Err())
+	}
+	defer func() { <-m.slots }()
+	return attempt(ctx)
 }
 
 // finish takes the result of an attempt.
