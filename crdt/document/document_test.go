@@ -106,7 +106,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change := edit(t, d, 1, "hey\n")
+	change, err := d.Edit(actorOf(1), []textdiff.Splice{{Pos: 1, Del: 1, Ins: "ey"}}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got, want := hex.EncodeToString(change), goldenEdit; got != want {
 		t.Errorf("edit\ngot  %s\nwant %s", got, want)
 	}

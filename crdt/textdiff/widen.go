@@ -1,5 +1,7 @@
 package textdiff
 
+import "unicode/utf8"
+
 // A unit is what people replace as a whole: a word, or a line. What two of them
 // that are unlike have in common is chance, and must not be kept: should
 // somebody else replace the same line, the letter that both lines began with
@@ -14,7 +16,7 @@ type unit struct {
 var (
 	word = unit{
 		edge:   func(s string, i int) bool { return i == 0 || i == len(s) || !wordByte(s[i-1]) || !wordByte(s[i]) },
-		weigh:  func(s string) int { return len(s) },
+		weigh:  utf8.RuneCountInString,
 		unlike: func(kept, old, new int) bool { return 2*kept < max(old, new) },
 	}
 	line = unit{
@@ -28,10 +30,10 @@ func wordByte(b byte) bool { return isWord(rune(b)) }
 
 func mostlyUnlike(kept, old, new int) bool { return 3*kept <= min(old, new) }
 
-// inked returns how many bytes of s are not blanks.
+// inked returns how many runes of s are not blanks.
 func inked(s string) (n int) {
-	for i := range len(s) {
-		if s[i] > ' ' {
+	for _, r := range s {
+		if r > ' ' {
 			n++
 		}
 	}
