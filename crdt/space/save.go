@@ -136,12 +136,11 @@ func (c *change) saveWhole(e tree.Entry, content *tree.Content, base *string, st
 	live := s.tree.Live(e.ID)
 	content.Over = versions(live.Content, live.Rest)
 	if stale {
-		seen, ok := s.tree.ParseTag(*base)
-		if ok { // what was not seen stays
-			content.Over = versions(live.Rest, slices.DeleteFunc(seen, func(v tree.Version) bool {
-				return !slices.Contains(live.Content, v)
-			}))
-		}
+		// What was not seen stays. Of a base that nobody knows, that is everything.
+		seen, _ := s.tree.ParseTag(*base)
+		content.Over = versions(live.Rest, slices.DeleteFunc(seen, func(v tree.Version) bool {
+			return !slices.Contains(live.Content, v)
+		}))
 	}
 	meta.Over = versions(live.Meta)
 	op := c.next(e.Node, live.Lamport)
