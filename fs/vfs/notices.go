@@ -1,13 +1,22 @@
 package vfs
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
+
+// noticesLoose is how many invalidations may wait before those that say the
+// same are made one.
+const noticesLoose = 1024
 
 // notices is the queue of invalidations. Anybody may add to it under any lock;
-// a goroutine that lives while there is something to say empties it.
+// a goroutine that lives while there is something to say empties it. Who listens
+// may be slow: then no more waits than one for each file and one for each name.
 type notices struct {
 	mu      sync.Mutex // guards the fields below
 	fn      func([]Invalidation)
 	pending []Invalidation
+	merge   int // length of pending at which to look for what says the same
 	running bool
 	closed  bool
 }
@@ -30,6 +39,10 @@ func (n *notices) add(i ...Invalidation) {
 		return
 	}
 	n.pending = append(n.pending, i...)
+	if n.merge = max(n.merge, noticesLoose); len(n.pending) > n.merge {
+		n.pending = merged(n.pending)
+		n.merge = 2 * len(n.pending)
+	}
 	if !n.running {
 		n.running = true
 		go n.run()
@@ -41,7 +54,7 @@ func (n *notices) run() {
 	defer n.mu.Unlock()
 	for len(n.pending) > 0 {
 		batch, fn := n.pending, n.fn
-		n.pending = nil
+		n.pending, n.merge = nil, 0
 		n.mu.Unlock()
 		fn(batch)
 		n.mu.Lock()
@@ -54,4 +67,37 @@ func (n *notices) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed, n.pending = true, nil
+}
+
+// merged leaves the last of those invalidations that are about the content of
+// one file, or about one name. The order of what is left stays.
+func merged(all []Invalidation) []Invalidation {
+	type dirent struct {
+		parent Ino
+		name   string
+	}
+	files, names := map[Ino]int{}, map[dirent]bool{}
+	out := make([]Invalidation, 0, len(all)/2) // last first
+	for _, i := range slices.Backward(all) {
+		news := false
+		if i.Content || i.Attr {
+			if at, known := files[i.Ino]; known {
+				out[at].Content = out[at].Content || i.Content
+				out[at].Attr = out[at].Attr || i.Attr
+				out[at].Remote = out[at].Remote || i.Remote
+			} else {
+				files[i.Ino] = len(out)
+				news = true
+			}
+		}
+		if at := (dirent{i.Parent, i.Name}); (i.Entry || i.Delete) && !names[at] {
+			names[at] = true
+			news = true
+		}
+		if news {
+			out = append(out, i)
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
