@@ -12,9 +12,24 @@ import (
 // as long as somebody was shown it and may yet save.
 type version struct {
 	id     string // of the space; "" for a text that was never the whole truth
+	from   string // with no id: the last version of the space that is all in it, or ""
 	text   string
 	mtime  time.Time
 	opaque bool // no text: only id counts
+}
+
+// unseen is a tag that no version has: nothing of the space was seen.
+const unseen = "-"
+
+// tag is the version of the space that who was shown v has seen for sure.
+func (v *version) tag() string {
+	switch {
+	case v.id != "":
+		return v.id
+	case v.from != "":
+		return v.from
+	}
+	return unseen
 }
 
 const (

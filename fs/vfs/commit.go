@@ -201,7 +201,11 @@ func (in *inode) commitLocked() error {
 		}
 	}
 	if !isText {
-		return in.saveOpaque(w, base)
+		// A text that has outgrown its document merges once more, by its
+		// characters; what comes after that stays beside it.
+		if text, isText = w.longText(); !isText || base == nil || base.opaque {
+			return in.saveOpaque(w, base)
+		}
 	}
 	merged, tag, err := in.mergeLocked(base, text)
 	if err != nil {
@@ -213,13 +217,18 @@ func (in *inode) commitLocked() error {
 	}
 	w.dirty, w.clean = false, info.Version
 	v := &version{id: info.Version, text: text, mtime: info.Mtime}
-	if id, same := in.holdsText(text); same {
+	if len(merged) > textLimit && merged == text {
+		v.id = info.Version
+	} else if id, same := in.holdsText(text); same {
 		v.id = id
 		in.cur = weak.Make(v)
 	} else {
 		// Others' edits are in it too, which the kernel and this process have
 		// not seen: the process keeps what it wrote as what it knows.
 		v.id, v.mtime = "", w.mtime
+		if base != nil && !base.opaque {
+			v.from = base.tag()
+		}
 		in.fs.queue.add(Invalidation{Content: true, Attr: true, Ino: in.ino})
 	}
 	in.fs.bases.published(in.ino, w.who, v)
@@ -241,19 +250,23 @@ func (in *inode) mergeLocked(base *version, text string) (string, *string, error
 	if err != nil {
 		return "", nil, err
 	}
-	if c.v == nil { // it is no text any more: both stay
+	current, ok := "", false
+	if c.v != nil {
+		current, ok = c.v.text, true
+	} else {
+		current, ok = longText(c.snap, c.snap.Size())
 		c.snap.Close()
-		if base.id == "" {
-			return text, nil, nil
-		}
-		return text, &base.id, nil
 	}
-	if c.v == base || c.v.text == base.text {
-		return text, &c.v.id, nil
+	if !ok { // it is no text any more: both stay
+		tag := base.tag()
+		return text, &tag, nil
+	}
+	if current == base.text {
+		return text, &c.id, nil
 	}
 	mine := textdiff.Diff(base.text, text)
-	theirs := textdiff.Diff(base.text, c.v.text)
-	return textdiff.Apply(c.v.text, textdiff.Rebase(mine, theirs)), &c.v.id, nil
+	theirs := textdiff.Diff(base.text, current)
+	return textdiff.Apply(current, textdiff.Rebase(mine, theirs)), &c.id, nil
 }
 
 // saveOpaque saves what does not merge. If the space has got a version that this
@@ -264,8 +277,12 @@ func (in *inode) saveOpaque(w *workingCopy, base *version) error {
 		p.file = io.NewSectionReader(w.file, 0, w.size)
 	}
 	var tag *string
-	if base != nil && base.id != "" {
-		tag = &base.id
+	if base != nil {
+		t := base.tag()
+		tag = &t
+		if id, same := in.holdsText(base.text); same && !base.opaque {
+			tag = &id
+		}
 	}
 	info, err := in.vol.tree.save(in.node, tag, p, w.mtime)
 	if err != nil {

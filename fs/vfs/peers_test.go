@@ -3,6 +3,8 @@ package vfs
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -166,4 +168,58 @@ func TestOtherSpaceIsAnotherDevice(t *testing.T) {
 		_, err = a.fs.Lookup(p.caller(), RootIno, "s2")
 		wantErr(t, "after Remove", err, syscall.ENOENT)
 	})
+}
+
+// What stops being text, or outgrows its document, after a peer's edits were
+// merged into it takes none of them away.
+func TestOutgrowsTextBesidePeer(t *testing.T) {
+	long := strings.Repeat("a line that is long enough to matter\n", 8000)
+	for _, tt := range []struct {
+		name  string
+		saves []string // each by a process that never reads again
+		want  map[string]string
+	}{
+		{"bytes after a merge", []string{"one\ntwo\nmine\n", "\x00mine"}, map[string]string{
+			"doc": "\x00mine", "doc (conflict": "zero\none\ntwo\nmine\n"}},
+		{"bytes at once", []string{"\x00mine"}, map[string]string{
+			"doc": "\x00mine", "doc (conflict": "zero\none\ntwo\n"}},
+		{"long after a merge", []string{"one\ntwo\nmine\n", "one\ntwo\n" + long}, map[string]string{
+			"doc": "zero\none\ntwo\n" + long}},
+		{"long at once", []string{"one\ntwo\n" + long}, map[string]string{
+			"doc": "zero\none\ntwo\n" + long}},
+		{"long, and longer", []string{"one\ntwo\n" + long, "one\ntwo\n" + long + "more\n"}, map[string]string{
+			"doc": "zero\none\ntwo\n" + long + "more\n"}},
+		{"long, and short again", []string{"one\ntwo\n" + long, "one\ntwo\nmine\n"}, map[string]string{
+			"doc": "zero\none\ntwo\nmine\n"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p, reader := w.process(10), w.process(11)
+				p.write("doc", "one\ntwo\n")
+				w.pass()
+				p.read("doc")
+				w.remote(w.node("doc"), "zero\none\ntwo\n")
+				for _, text := range tt.saves {
+					p.saveOver("doc", text, false)
+					time.Sleep(5 * time.Second)
+				}
+				left := maps.Clone(tt.want)
+				for _, name := range reader.list("") {
+					key := name
+					if strings.HasPrefix(name, "doc (conflict") {
+						key = "doc (conflict"
+					}
+					want, ok := left[key]
+					if got := reader.read(name); !ok || got != want {
+						t.Errorf("%s: %d bytes, %.60q…, want %d bytes, %.60q…", name, len(got), got, len(want), want)
+					}
+					delete(left, key)
+				}
+				for name := range left {
+					t.Errorf("%s is missing", name)
+				}
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ const (
 	memoryLimit = 1 << 20   // a working copy above this lives in a file
 	heldMemory  = 64 << 20  // bytes of fresh files in memory; above this they go to files
 	textLimit   = 256 << 10 // a text above this is not merged by the character
+	mergeLimit  = 4 << 20   // a text above this is not merged at all
 	inlineLimit = 64 << 10  // bytes that are not text and still travel in an entry
 )
 
@@ -161,6 +163,20 @@ func (w *workingCopy) text() (string, bool) {
 	return string(data), true
 }
 
+// longText is the content if it is a text, of whatever size can be merged.
+func (w *workingCopy) longText() (string, bool) { return longText(w, w.size) }
+
+func longText(r io.ReaderAt, size int64) (string, bool) {
+	if size > mergeLimit {
+		return "", false
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, size), data); err != nil || !plain(data) {
+		return "", false
+	}
+	return string(data), true
+}
+
 // hold counts a copy that waits to be published. When too much waits in memory
 // it goes to a file.
 func (w *workingCopy) hold(in *atomic.Int64) error {
@@ -193,13 +209,8 @@ func (w *workingCopy) close() {
 // isText reports whether data merges as text: UTF-8 without NUL, and not too
 // large for a document.
 func isText(data []byte) bool {
-	if len(data) > textLimit || !utf8.Valid(data) {
-		return false
-	}
-	for _, c := range data {
-		if c == 0 {
-			return false
-		}
-	}
-	return true
+	return len(data) <= textLimit && plain(data)
 }
+
+// plain reports whether data is UTF-8 without NUL.
+func plain(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
