@@ -15,52 +15,6 @@ import (
 	"github.com/echofs/echofs/identity/credential"
 )
 
-// errWait says that an entry builds on something that is not here yet.
-var errWait = errors.New("builds on what is not here yet")
-
-// waiting holds entries that came before what they build on. It is bounded:
-// when it is full it begins anew, so that nobody can stop it up; what was in it
-// is asked for again when peers next compare.
-type waiting struct {
-	feeds map[identity.ID]map[uint64][]feed.Entry
-	bytes int
-}
-
-const (
-	maxWaiting     = 64 << 20
-	maxWaitingSlot = 2 // rivals for one number of a feed
-)
-
-func (w *waiting) add(e feed.Entry) {
-	slot := w.feeds[e.Feed][e.Seq]
-	if len(slot) >= maxWaitingSlot ||
-		slices.ContainsFunc(slot, func(o feed.Entry) bool { return o.ID == e.ID }) {
-		return
-	}
-	if w.feeds == nil || w.bytes+len(e.Raw) > maxWaiting {
-		w.bytes, slot = 0, nil
-		w.feeds = make(map[identity.ID]map[uint64][]feed.Entry)
-	}
-	if w.feeds[e.Feed] == nil {
-		w.feeds[e.Feed] = make(map[uint64][]feed.Entry)
-	}
-	w.feeds[e.Feed][e.Seq] = append(slot, e)
-	w.bytes += len(e.Raw)
-}
-
-// take removes and returns what waits for one number of a feed.
-func (w *waiting) take(f identity.ID, seq uint64) []feed.Entry {
-	slot := w.feeds[f][seq]
-	for _, e := range slot {
-		w.bytes -= len(e.Raw)
-	}
-	delete(w.feeds[f], seq)
-	if len(w.feeds[f]) == 0 {
-		delete(w.feeds, f)
-	}
-	return slot
-}
-
 // Accept takes entries of peers and returns when they are durable. Entries that
 // build on what is not here wait in memory and are not reported; one that is
 // refused is named in the error, a join of *Refused, and keeps nothing else out.
@@ -143,10 +97,15 @@ func (s *Space) acceptOne(e *feed.Entry) (*batch, []error) {
 
 // take1 vets one entry and applies it. It reports whether it was applied.
 func (s *Space) take1(e *feed.Entry) (bool, error) {
+	var lacks errWait
 	ops, edits, err := s.vet(e)
 	switch {
-	case errors.Is(err, errWait):
-		s.wait.add(*e)
+	case errors.As(err, &lacks):
+		var author identity.ID // known when the signature is good
+		if owner, ok := s.members.Feed(e.Feed); ok {
+			author = owner.Identity
+		}
+		s.wait.add(*e, lacks.want, author)
 		return false, nil
 	case errors.Is(err, errKnown):
 		return false, nil
@@ -189,29 +148,16 @@ func (s *Space) applyEntry(e *feed.Entry, ops []tree.Op, edits map[uint64]edited
 		}
 		s.frontier[e.Feed] = e.ID
 	}, true)
+	s.wait.came(want{entry: e.ID})
+	s.wait.came(want{seq: feed.Head{Seq: e.Seq, ID: e.Feed}})
 }
 
-// retryWaiting applies what waited for what has come, until nothing more fits.
+// retryWaiting takes what waited for what has come, until nothing more fits.
 func (s *Space) retryWaiting() []error {
 	var refused []error
-	for again := true; again; {
-		again = false
-		for f := range s.wait.feeds {
-			for {
-				progress := false
-				head, _ := s.head(f)
-				for _, e := range s.wait.take(f, head.Seq+1) {
-					took, err := s.take1(&e)
-					if err != nil {
-						refused = append(refused, err)
-					}
-					progress = progress || took
-				}
-				if !progress {
-					break
-				}
-				again = true
-			}
+	for e, ok := s.wait.take(); ok; e, ok = s.wait.take() {
+		if _, err := s.take1(&e); err != nil {
+			refused = append(refused, err)
 		}
 	}
 	return refused
@@ -226,15 +172,15 @@ type hereError struct{ error }
 func (e hereError) Unwrap() error { return e.error }
 
 func here(err error) error {
-	if err == nil || errors.Is(err, errWait) {
+	if err == nil || errors.As(err, new(errWait)) {
 		return err
 	}
 	return hereError{err}
 }
 
 // vet checks an entry against everything the author could know, and prepares
-// its edits. Nothing is changed but documents in memory. It returns errWait if
-// the entry may become acceptable later, and another error if it never can.
+// its edits. Nothing is changed but documents in memory. It returns errWait
+// if the entry may become acceptable later, and another error if it never can.
 func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 	if e.Space != s.id {
 		return nil, nil, errors.New("it belongs to another space")
@@ -249,7 +195,7 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 	}
 	owner, ok := s.members.Feed(e.Feed)
 	if !ok {
-		return nil, nil, errWait // for its credential
+		return nil, nil, errWait{want{cred: e.Feed}}
 	}
 	if !e.Verify(owner.Device) {
 		return nil, nil, errors.New("its signature is wrong")
@@ -269,8 +215,8 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 		return nil, nil, fmt.Errorf("it numbers its operations from %d, its header from %d", ops[0].N, e.First)
 	}
 	for i := range ops {
-		if err := s.tree.Ready(e.Feed, e.First, &ops[i]); err != nil {
-			return nil, nil, errWait
+		if lacks, ok := s.lacks(e, &ops[i]); ok {
+			return nil, nil, errWait{want{op: lacks}}
 		}
 	}
 	edits, err := s.vetEdits(e.Feed, ops)
@@ -289,7 +235,7 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 		return fmt.Errorf("the feed has forked: another entry has this number")
 	}
 	if e.Seq > head.Seq+1 {
-		return errWait
+		return errWait{want{seq: feed.Head{Seq: e.Seq - 1, ID: e.Feed}}}
 	}
 	if s.tree.Applied(e.Feed) != e.First-1 {
 		if e.Feed == s.feed {
@@ -306,7 +252,7 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 	}
 	for _, id := range e.Auth {
 		if !s.members.Has(id) {
-			return errWait
+			return errWait{want{cred: id}}
 		}
 	}
 	for _, dep := range e.Deps {
@@ -315,7 +261,7 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 			return here(err)
 		}
 		if !known {
-			return errWait
+			return errWait{want{entry: dep}}
 		}
 		auth, err := s.authOf(dep)
 		if err != nil {
@@ -332,6 +278,16 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 		return fmt.Errorf("its author was %s, not editor", role)
 	}
 	return nil
+}
+
+// lacks returns an operation that op, of e, names and that is not here.
+func (s *Space) lacks(e *feed.Entry, op *tree.Op) (tree.Version, bool) {
+	for _, v := range op.Named() {
+		if within := v.Feed == e.Feed && v.N >= e.First && v.N < op.N; !within && !s.tree.Has(v) {
+			return v, true
+		}
+	}
+	return tree.Version{}, false
 }
 
 // head returns the last entry of a feed.
@@ -365,6 +321,10 @@ func (s *Space) knows(id identity.ID) (bool, error) {
 	return known, err
 }
 
+// maxAuths bounds the entries whose Auth is remembered: each may be read from
+// the store for every small entry that names it.
+const maxAuths = 4096
+
 // authOf returns what the author of a known entry knew of the members.
 func (s *Space) authOf(id identity.ID) ([]identity.ID, error) {
 	s.mu.RLock()
@@ -386,7 +346,10 @@ func (s *Space) authOf(id identity.ID) ([]identity.ID, error) {
 		}
 	}
 	s.mu.RUnlock()
-	var auth []identity.ID
+	auth, ok := s.auths[id]
+	if ok {
+		return auth, nil
+	}
 	err := s.view(func(tx *store.Tx) error {
 		at, err := tx.Meta(metaEntry + string(id[:]))
 		if err != nil {
@@ -399,5 +362,11 @@ func (s *Space) authOf(id identity.ID) ([]identity.ID, error) {
 		auth = e.Auth
 		return err
 	})
+	if err == nil {
+		if s.auths == nil || len(s.auths) >= maxAuths {
+			s.auths = make(map[identity.ID][]identity.ID)
+		}
+		s.auths[id] = auth
+	}
 	return auth, err
 }

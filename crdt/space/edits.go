@@ -104,7 +104,7 @@ func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]docume
 		}
 		for _, dep := range info.Deps {
 			if !within[dep] && !doc.doc.Has(dep) {
-				return nil, errWait
+				return nil, errWait{want{change: dep}}
 			}
 		}
 		within[info.Hash] = true

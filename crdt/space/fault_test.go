@@ -8,6 +8,7 @@ import (
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
+	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 )
 
@@ -138,17 +139,28 @@ func TestPoisonedEdits(t *testing.T) {
 func TestWaitingIsBounded(t *testing.T) {
 	var w waiting
 	raw := make([]byte, 1<<20)
-	for i := range uint64(100) {
-		w.add(feed.Entry{Header: feed.Header{Seq: i}, ID: [32]byte{byte(i)}, Raw: raw})
+	cred := func(i int) want { return want{cred: identity.Hash("test", []byte{byte(i)})} }
+	honest := identity.ID{1}
+	w.add(feed.Entry{ID: honest, Raw: raw}, want{entry: honest}, honest)
+	for i := range 200 { // half of them by one author, half by nobody known
+		w.add(feed.Entry{ID: cred(i).cred, Raw: raw}, cred(i), identity.ID{2 * byte(i%2)})
 	}
-	if w.bytes > maxWaiting {
+	if w.bytes > maxWaiting || w.bytes < maxWaiting/2 {
 		t.Errorf("%d bytes wait", w.bytes)
 	}
-	for i := range uint64(100) {
-		w.take([32]byte{}, i)
+	w.came(want{entry: honest})
+	if e, ok := w.take(); !ok || e.ID != honest {
+		t.Error("what waited is gone because of others")
 	}
-	if w.bytes != 0 || len(w.feeds) != 0 {
-		t.Errorf("%d bytes wait after all were taken", w.bytes)
+	for i := range 200 {
+		w.came(cred(i))
+	}
+	n := 0
+	for _, ok := w.take(); ok; _, ok = w.take() {
+		n++
+	}
+	if w.bytes != 0 || n < 50 || len(w.entries)+len(w.on)+len(w.authors) != 0 {
+		t.Errorf("%d bytes wait after all %d were taken", w.bytes, n)
 	}
 }
 

@@ -140,6 +140,7 @@ func (s *Space) apply(feedID identity.ID, ops []tree.Op, edits map[uint64]edited
 		s.applyOp(feedID, ops[i], edits[ops[i].N])
 	}
 	clear(s.docs.staged)
+	s.wait.cameOps(feedID, ops)
 	note()
 	s.events.add(s.tree.Settle(), remote)
 }

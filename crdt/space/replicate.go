@@ -85,7 +85,10 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 	if err != nil {
 		errs = append(errs, err) // they are in memory, and peers still have them
 	}
-	errs = append(errs, s.retryWaiting()...) // entries may have waited for them
+	for _, c := range fresh {
+		s.wait.came(want{cred: c.ID})
+	}
+	errs = append(errs, s.retryWaiting()...)
 	s.docs.trim()
 	s.poke()
 	s.notify.fire()

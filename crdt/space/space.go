@@ -45,6 +45,7 @@ type Space struct {
 	feed  identity.ID // of this device; zero until it may write
 	docs  docs
 	wait  waiting
+	auths map[identity.ID][]identity.ID // of entries in the store, see authOf
 	found payloads
 
 	committing sync.Mutex  // held by the one commit that runs; taken before write
