@@ -46,7 +46,7 @@ const exitCodes = `   0  it worked
    1  it failed; the message says why
    2  the command makes no sense as it was typed
    3  no daemon is running for this home
-   4  there is no space or app of that name
+   4  there is no space, app, file or version of that name
    5  something is taken: the home, the port, the mount point, the name
    6  refused: the invitation is used, expired or damaged, or your role does not allow it
    7  no peer answered in time`
@@ -122,6 +122,7 @@ the daemon. Start with:
 		Commands: []*cli.Command{
 			c.up(), c.down(), c.status(), c.online(), c.offline(),
 			c.space(), c.appCommands(),
+			c.log(), c.diff(), c.restore(), c.undelete(),
 			c.completion(), c.version(),
 		},
 	}
@@ -182,7 +183,11 @@ func (c *command) leaf(cmd *cli.Command) *cli.Command {
 	cmd.HideHelpCommand = true
 	action, args := cmd.Action, strings.Fields(cmd.ArgsUsage)
 	cmd.Action = func(ctx *cli.Context) error {
-		if ctx.NArg() != len(args) {
+		least := len(args)
+		for least > 0 && strings.HasPrefix(args[least-1], "[") {
+			least-- // may be left out
+		}
+		if n := ctx.NArg(); n < least || n > len(args) {
 			return usage(ctx, "it takes %s", describe(args))
 		}
 		return action(ctx)

@@ -22,4 +22,6 @@ type Backend interface {
 	Rebuild(ctx context.Context, space string) (Space, error)
 
 	Apps(ctx context.Context) ([]App, error)
+
+	History
 }

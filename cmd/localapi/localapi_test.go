@@ -56,6 +56,26 @@ func (f *fake) Join(_ context.Context, req JoinRequest, progress func(string)) (
 func (f *fake) Rebuild(_ context.Context, space string) (Space, error) {
 	return Space{Name: space}, f.err
 }
+func (f *fake) Log(_ context.Context, path string) ([]Version, error) {
+	return []Version{{Path: path}}, f.err
+}
+
+func (f *fake) Diff(_ context.Context, req DiffRequest) (Diff, error) {
+	return Diff{Text: req.Path + req.From + req.To}, f.err
+}
+
+func (f *fake) Restore(_ context.Context, req RestoreRequest) (Restored, error) {
+	return Restored{Path: req.Path + req.Version}, f.err
+}
+
+func (f *fake) Removed(_ context.Context, path string) ([]Removed, error) {
+	return []Removed{{Path: path}}, f.err
+}
+
+func (f *fake) Undelete(_ context.Context, req UndeleteRequest) ([]Restored, error) {
+	return []Restored{{Path: req.Path}}, f.err
+}
+
 func (f *fake) Apps(context.Context) ([]App, error) { return []App{{Name: "board"}}, f.err }
 
 // serve runs a server for b in a new home until the test ends.
@@ -98,6 +118,11 @@ func TestRoundTrips(t *testing.T) {
 		{"share", func() (any, error) { return c.Share(ctx, "n", ShareRequest{Role: "reader", TTL: time.Hour}) }, Invitation{Space: "n", Role: "reader"}},
 		{"rebuild", func() (any, error) { return c.Rebuild(ctx, "n") }, Space{Name: "n"}},
 		{"apps", func() (any, error) { return c.Apps(ctx) }, []App{{Name: "board"}}},
+		{"log", func() (any, error) { return c.Log(ctx, "n/a b") }, []Version{{Path: "n/a b"}}},
+		{"diff", func() (any, error) { return c.Diff(ctx, DiffRequest{"p", "1", "2"}) }, Diff{Text: "p12"}},
+		{"restore", func() (any, error) { return c.Restore(ctx, RestoreRequest{"p", "1"}) }, Restored{"p1"}},
+		{"removed", func() (any, error) { return c.Removed(ctx, "n") }, []Removed{{Path: "n"}}},
+		{"undelete", func() (any, error) { return c.Undelete(ctx, UndeleteRequest{Path: "n"}) }, []Restored{{"n"}}},
 		{"join", func() (any, error) {
 			return c.Join(ctx, JoinRequest{Name: "n"}, func(s string) { steps = append(steps, s) })
 		}, Space{Name: "n"}},

@@ -56,6 +56,9 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
 	}
+	for pattern, call := range historyRoutes(b) {
+		mux.Handle(pattern, call)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, &Error{Code: Usage, Message: "the daemon knows no request " + r.Method + " " + r.URL.Path})
 	})
