@@ -44,7 +44,8 @@ const (
 	maxBatchFrame  = maxBatch + 128<<10
 	maxWelcome     = 16 << 10
 	maxRefusal     = 1 << 10
-	maxCredentials = 1 << 16 // all frames together
+	maxCredentials = 1 << 16  // all frames together
+	maxAllBytes    = 64 << 20 // of credentials, all frames together
 	maxSignal      = 8
 )
 

@@ -342,6 +342,11 @@ func TestBadHosts(t *testing.T) {
 			_ = c.Send(frameCredentials, credentials{[][]byte{{1, 2, 3}}})
 			_ = c.Send(frameWelcome, welcome{})
 		}, "bad credential"},
+		{"no end of credentials", func(c *wire.Conn, _ net.Conn) {
+			big := credentials{[][]byte{make([]byte, maxBatch)}}
+			for c.Send(frameCredentials, big) == nil {
+			}
+		}, "too many credentials"},
 		{"unknown frame", func(c *wire.Conn, _ net.Conn) { _ = c.WriteFrame(99, nil) }, "unknown type"},
 		{"unknown version", func(_ *wire.Conn, raw net.Conn) { _, _ = raw.Write([]byte{77, 1, 0, 0, 0, 0}) }, "unknown version"},
 		{"huge frame", func(_ *wire.Conn, raw net.Conn) { _, _ = raw.Write([]byte{wire.Version, 2, 255, 0, 0, 0}) }, "too large"},

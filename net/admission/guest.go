@@ -100,6 +100,7 @@ func (g *guest) ask(l *mesh.Link) (res Result, final bool, err error) {
 		return res, false, fmt.Errorf("asking to be let in: %w", err)
 	}
 	var creds [][]byte
+	size := 0
 	for {
 		frame, err := readFrame(l, conn)
 		if err != nil {
@@ -111,7 +112,8 @@ func (g *guest) ask(l *mesh.Link) (res Result, final bool, err error) {
 			if err := frame.Decode(&c); err != nil {
 				return res, true, fmt.Errorf("reading credentials: %w", err)
 			}
-			if creds = append(creds, c.Raw...); len(creds) > maxCredentials {
+			size += len(frame.Body)
+			if creds = append(creds, c.Raw...); len(creds) > maxCredentials || size > maxAllBytes {
 				return res, true, errors.New("the inviting device sent too many credentials")
 			}
 		case frameRefusal:

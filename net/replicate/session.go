@@ -20,6 +20,7 @@ type session struct {
 	proved bool // the peer knows the space key
 	member bool // the peer's device is a member, as far as we know
 
+	heads    int                  // how often the peer sent its credential heads
 	knows    map[identity.ID]bool // credentials the peer sent or was sent
 	accepted map[identity.ID]bool // credentials it has with their past; nil before its heads came
 	sent     int                  // which credentials there were when we last sent some
@@ -27,6 +28,7 @@ type session struct {
 	said    map[identity.ID]uint64 // per feed, what the peer knows that we have; nil before our timeframe was sent
 	has     map[identity.ID]uint64 // per feed, how far the peer is; nil before its timeframe came
 	pulls   map[identity.ID]span   // what it asked for, less what was sent; nil: nothing
+	serving bool                   // it was not told yet that it has all it asked for
 	rewind  bool                   // what readLog brings is from before pulls
 	cursor  uint64                 // position in our log up to which the peer was served
 	reading bool                   // a readLog is out
@@ -55,6 +57,9 @@ type (
 		own   func(identity.ID) bool
 	}
 
+	// answered comes just before sendSent is carried out, so that what waits for
+	// a peer that asks and does not read is bounded.
+	answered struct{}
 	// again asks for credentials that there was no room for.
 	again struct{}
 
@@ -129,9 +134,15 @@ func (s *session) proven(in input) ([]output, error) {
 	switch in := in.(type) {
 	case changed:
 		return s.changed(in), nil
+	case answered:
+		s.serving = false
+		return nil, nil
 	case again:
 		return []output{sendHeads{}}, nil
 	case gotHeads: // once more: it had no room for some that it was sent
+		if s.heads++; s.heads > maxHeadsSent {
+			return nil, errProtocol
+		}
 		s.knows = make(map[identity.ID]bool)
 		s.accepted = make(map[identity.ID]bool)
 		for _, id := range in.ids {
@@ -186,8 +197,10 @@ func (s *session) proven(in input) ([]output, error) {
 // member did we, and only then does anything of a space come.
 func (s *session) exchanging() bool { return s.member && s.said != nil && s.has != nil }
 
-// maxKnown bounds what a session remembers of its peer.
-const maxKnown = 1 << 16
+const (
+	maxKnown     = 1 << 16 // what a session remembers of its peer
+	maxHeadsSent = 64      // each costs all credentials; an honest peer waits longer each time
+)
 
 func (s *session) check() error {
 	if len(s.has) > maxKnown || len(s.knows) > maxKnown {
@@ -250,9 +263,10 @@ const fewEntries = 64
 // pulled serves what the peer asks for: a few entries at once, many in the order
 // of the log, which is a causal one.
 func (s *session) pulled(in gotPull) ([]output, error) {
-	if !s.exchanging() || s.pulls != nil {
+	if !s.exchanging() || s.serving {
 		return nil, errProtocol
 	}
+	s.serving = true
 	total := uint64(0)
 	for f, p := range in.spans {
 		if p.After >= p.Upto || p.Upto > s.said[f] {

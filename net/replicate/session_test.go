@@ -366,6 +366,7 @@ func (e *simEnd) do(o output) {
 	case sendPull:
 		to.in = append(to.in, gotPull{o.spans})
 	case sendSent:
+		e.feed(answered{})
 		to.in = append(to.in, gotSent{})
 	case begun:
 		p.puller.begin(e.id, o.seqs)
@@ -879,6 +880,32 @@ func TestSessionRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("asking without reading", func(t *testing.T) {
+		s := open()
+		s.said[identity.ID{1}] = 5
+		ask := gotPull{map[identity.ID]span{{1}: {Upto: 5}}}
+		if outs, err := s.step(ask); err != nil || len(outs) != 2 {
+			t.Fatal(outs, err)
+		}
+		if _, err := s.step(ask); !errors.Is(err, errProtocol) {
+			t.Errorf("got %v", err)
+		}
+		_, _ = s.step(answered{})
+		if _, err := s.step(ask); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("heads for ever", func(t *testing.T) {
+		s := open()
+		var err error
+		for range maxHeadsSent + 1 {
+			_, e := s.step(gotHeads{})
+			err = errors.Join(err, e)
+		}
+		if !errors.Is(err, errProtocol) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("entries after the peer was removed", func(t *testing.T) {
 		s := open()
 		if _, err := s.step(changed{member: false}); err != nil {

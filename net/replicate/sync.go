@@ -227,6 +227,9 @@ func (l *link) write(o output) error {
 	case sendPull:
 		return l.sync.Send(framePull, pull{o.spans})
 	case sendSent:
+		if _, err := l.step(answered{}); err != nil {
+			return err
+		}
 		return l.sync.WriteFrame(frameSent, nil)
 	}
 	return fmt.Errorf("unknown output %T", o)

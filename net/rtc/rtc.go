@@ -16,6 +16,7 @@
 package rtc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ const (
 	receiveBuffer  = 8 << 20 // SCTP; above the sum of the windows of all streams
 	socketBuffer   = 4 << 20 // UDP; the default of the system bounds long paths to 2 MB/s
 	maxDescription = 64 << 10
+	maxCandidates  = 256                    // in a description; each address has two
 	relayWait      = 300 * time.Millisecond // before a relayed path is accepted
 )
 
@@ -170,6 +172,10 @@ func setRemote(pc *webrtc.PeerConnection, typ webrtc.SDPType, sdp []byte) (err e
 	defer recovered(&err)
 	if len(sdp) == 0 || len(sdp) > maxDescription {
 		return fmt.Errorf("%w: %d bytes", ErrDescription, len(sdp))
+	}
+	// Each is called from here several times, whoever has that address.
+	if n := bytes.Count(sdp, []byte("a=candidate:")); n > maxCandidates {
+		return fmt.Errorf("%w: %d addresses", ErrDescription, n)
 	}
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: typ, SDP: string(sdp)}); err != nil {
 		return fmt.Errorf("%w: %w", ErrDescription, err)

@@ -216,10 +216,16 @@ func TestCloseBeforeConnected(t *testing.T) {
 
 func TestBadDescriptions(t *testing.T) {
 	api := New(Config{})
+	offerer, good, err := api.Offer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offerer.Close()
 	for name, sdp := range map[string][]byte{
 		"empty":       nil,
 		"garbage":     []byte("v=0\r\no=nonsense"),
 		"not text":    {0xff, 0, 0xfe},
+		"many places": append(bytes.Clone(good), bytes.Repeat([]byte("a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"), maxCandidates+1)...),
 		"huge":        bytes.Repeat([]byte("a"), maxDescription+1),
 		"no channels": []byte("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"),
 	} {

@@ -147,18 +147,24 @@ func (s *Server) read(ctx context.Context, conn *websocket.Conn, c *client) erro
 			conn.Close(websocket.StatusPolicyViolation, reason[:min(len(reason), 100)])
 			return err
 		}
-		s.handle(c, p)
+		// What makes work for many costs more.
+		if err := limit.WaitN(ctx, min(s.handle(c, p)/8, limit.Burst())); err != nil {
+			return err
+		}
 	}
 }
 
-func (s *Server) handle(c *client, p packet) {
+// handle reports how many others have heard of it.
+func (s *Server) handle(c *client, p packet) (told int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch p.Kind {
 	case joinTopic:
 		s.joinLocked(c, p.Topic)
+		return len(s.topics[p.Topic])
 	case leave:
 		s.leaveLocked(c, p.Topic)
+		return len(s.topics[p.Topic])
 	case send:
 		from, in := c.in[p.Topic]
 		to := s.topics[p.Topic][p.Peer]
@@ -166,6 +172,7 @@ func (s *Server) handle(c *client, p packet) {
 			to.push(packet{Kind: deliver, Topic: p.Topic, Peer: from, Data: p.Data})
 		}
 	}
+	return 1
 }
 
 func (s *Server) joinLocked(c *client, topic TopicID) {
