@@ -185,7 +185,11 @@ func (s *State) apply(at stamp, op *Op) {
 		n.content = supersede(n.content, w, c.Over)
 	}
 	if e := op.Edit; e != nil {
-		n.content = supersede(n.content, &contentWrite{stamp: at, Kind: Bytes, Base: e.Base, Text: true}, e.Over)
+		over := e.Over
+		if i, named := slices.BinarySearchFunc(over, e.Base, Version.Compare); !named {
+			over = slices.Insert(slices.Clone(over), i, e.Base) // the text is not what it was
+		}
+		n.content = supersede(n.content, &contentWrite{stamp: at, Kind: Bytes, Base: e.Base, Text: true}, over)
 	}
 }
 
