@@ -13,6 +13,7 @@ import (
 const (
 	maxSpans = 1024    // feeds asked for in one frame
 	maxOffer = 1 << 14 // feeds remembered that a peer offers
+	enough   = 32      // entries, or as many times 4 KiB, between two ticks: with fewer a link is stalled
 	bulk     = 256     // while more entries than these are on their way from one link, others are asked for none
 )
 
@@ -42,7 +43,8 @@ type offerer struct {
 	told    map[identity.ID]uint64 // when the link began; its own entries after these it pushes; nil: not yet
 	offers  map[identity.ID]uint64 // what it has and we lack
 	asked   map[identity.ID]span   // and not answered yet; nil: nothing
-	stalled bool                   // nothing asked has come for long: others may be asked too
+	moved   int                    // how much has come since the last tick, or a lot if it was asked since
+	stalled bool                   // little of what was asked has come for long: others may be asked too
 	vain    map[identity.ID]bool   // it sent not what it was asked for, or what is refused
 }
 
@@ -91,6 +93,9 @@ func (p *puller) offer(link int, seqs map[identity.ID]uint64) bool {
 func (p *puller) took(link int, items []item, have feed.Timeframe) {
 	o := p.links[link]
 	for _, e := range items {
+		if o != nil {
+			o.moved += 1 + len(e.raw)>>12
+		}
 		if base := max(p.came[e.feed], have[e.feed].Seq); e.seq == base+1 {
 			p.came[e.feed] = e.seq
 		}
@@ -166,7 +171,7 @@ func (p *puller) ask(link int, have feed.Timeframe, author map[identity.ID]ident
 	if len(asks) == 0 {
 		return nil
 	}
-	o.asked = asks
+	o.asked, o.moved = asks, enough
 	return asks
 }
 
@@ -216,11 +221,7 @@ func (p *puller) tick(have feed.Timeframe) {
 		}
 	}
 	for _, o := range p.links {
-		o.stalled = o.asked != nil
-		for f := range o.asked {
-			if q := p.quiet[f]; q == nil || q.ticks == 0 {
-				o.stalled = false
-			}
-		}
+		o.stalled = o.asked != nil && o.moved < enough
+		o.moved = 0
 	}
 }

@@ -800,6 +800,33 @@ func TestSilentProvider(t *testing.T) {
 	}
 }
 
+// TestLiarDoesNotBlockOthers has a peer that claims to have everything and sends
+// now and then an entry, if any, while the author of one feed goes on writing.
+func TestLiarDoesNotBlockOthers(t *testing.T) {
+	p := newPuller()
+	feeds := []identity.ID{idOf('f', 1), idOf('f', 2)}
+	have := feed.Timeframe{}
+	p.up(1, identity.PublicKey{1})
+	p.begin(1, map[identity.ID]uint64{feeds[0]: 1 << 60, feeds[1]: 1 << 60})
+	if len(p.ask(1, have, nil)) != 2 {
+		t.Fatal("the first peer was not asked")
+	}
+	p.up(2, identity.PublicKey{2})
+	p.begin(2, map[identity.ID]uint64{feeds[1]: 1000})
+	if p.ask(2, have, nil) != nil {
+		t.Fatal("two peers were asked for many")
+	}
+	for n := range uint64(4) {
+		have[feeds[0]] = feed.Head{Seq: n + 1}
+		p.took(3, []item{{feed: feeds[0], seq: n + 1}}, have)
+		p.took(1, []item{{feed: feeds[1], seq: n + 1}}, have)
+		p.tick(have)
+	}
+	if asks := p.ask(2, have, nil); asks[feeds[1]].Upto != 1000 {
+		t.Errorf("the honest peer is asked for %v", asks)
+	}
+}
+
 // TestWhatWaitedAndWasLost loses entries that wait, as a space does that has too
 // many of them.
 func TestWhatWaitedAndWasLost(t *testing.T) {
