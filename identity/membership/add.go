@@ -154,6 +154,9 @@ func (s *State) checkKind(n *node) (identity.Profile, error) {
 		if err != nil {
 			return identity.Profile{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
+		if role != credential.Admin && profile.Identity != n.Identity {
+			return identity.Profile{}, fmt.Errorf("its author was %v, not admin: %w", role, ErrInvalid)
+		}
 		if s.proven(profile.Device, profile.Identity, n.past) {
 			return identity.Profile{}, fmt.Errorf("it proves what was proven before: %w", ErrInvalid)
 		}
