@@ -373,6 +373,29 @@ func TestBadHosts(t *testing.T) {
 	}
 }
 
+// TestCrowdWithOneInvitation has guests that say nothing.
+func TestCrowdWithOneInvitation(t *testing.T) {
+	h := Host(HostConfig{Space: nobody{}, Invitation: invitation.Invitation{Secret: [32]byte{2}}})
+	d := newDevice(t, "Eve")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2*maxGuests)
+	for range 2 * maxGuests {
+		_, theirs := pipe(t, d, d)
+		go func() { done <- h.Link(ctx, theirs) }()
+	}
+	for range maxGuests { // the others wait for a word
+		if err := <-done; !errors.Is(err, errCrowd) || errors.Is(err, mesh.ErrRefused) {
+			t.Errorf("link ended with %v", err)
+		}
+	}
+	cancel()
+	for range maxGuests {
+		if err := <-done; errors.Is(err, errCrowd) {
+			t.Error("more were sent away than had to be")
+		}
+	}
+}
+
 func FuzzHost(f *testing.F) {
 	d, err := identity.NewDevice(nil, "Anna")
 	if err != nil {

@@ -47,8 +47,15 @@ type HostConfig struct {
 	Now        func() time.Time
 }
 
+// maxGuests is how many links one invitation serves at once: whoever has it can
+// come as any number of devices.
+const maxGuests = 16
+
+var errCrowd = errors.New("too many guests with one invitation")
+
 type host struct {
-	cfg HostConfig
+	cfg  HostConfig
+	door chan struct{} // holds a token for each link
 }
 
 // Host returns the handler to join to the invitation's topic. It is needed
@@ -61,11 +68,17 @@ func Host(cfg HostConfig) mesh.Handler {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &host{cfg}
+	return &host{cfg, make(chan struct{}, maxGuests)}
 }
 
 // Link serves one guest.
 func (h *host) Link(ctx context.Context, l *mesh.Link) error {
+	select {
+	case h.door <- struct{}{}:
+		defer func() { <-h.door }()
+	default:
+		return errCrowd
+	}
 	defer closeWhenDone(ctx, l)()
 	conn := wire.NewConn(l.Sync, limits)
 	frame, err := readFrame(l, conn)

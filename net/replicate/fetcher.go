@@ -10,13 +10,15 @@ import (
 const (
 	maxInFlight = 32 // chunks asked for and not yet answered, per link
 	lowInFlight = 16 // with fewer, look for more that is missing
+	maxQuiet    = 3  // ticks without an answer after which others are asked
 )
 
 type chunkID = [32]byte
 
 // A fetcher decides which missing chunk to ask of which peer. It is pure and
-// works on numbers of links. Each chunk is asked of one peer at a time; a peer
-// that has it not is not asked again before it says that it has it now.
+// works on numbers of links. Each chunk is asked of one peer at a time, unless
+// that is silent for long; a peer that has it not is not asked again before it
+// says that it has it now.
 type fetcher struct {
 	chunks map[chunkID]*chunk
 	queue  []chunkID // asked of nobody now, oldest first; may hold ones long found
@@ -30,6 +32,7 @@ type chunk struct {
 type source struct {
 	inFlight map[chunkID]bool
 	without  map[chunkID]bool // said that it has them not
+	quiet    int              // ticks since it last answered, while it should
 }
 
 func newFetcher() *fetcher {
@@ -79,9 +82,31 @@ func (f *fetcher) first(hashes []chunkID) {
 }
 
 func (f *fetcher) enqueue(h chunkID) {
-	if c := f.chunks[h]; c != nil && !c.queued {
-		c.queued = true
-		f.queue = append(f.queue, h)
+	c := f.chunks[h]
+	if c == nil || c.queued {
+		return
+	}
+	for _, s := range f.links {
+		if s.inFlight[h] && s.quiet < maxQuiet {
+			return
+		}
+	}
+	c.queued = true
+	f.queue = append(f.queue, h)
+}
+
+// tick is called now and then: what a link does not answer is asked of others.
+func (f *fetcher) tick() {
+	for _, s := range f.links {
+		if len(s.inFlight) == 0 {
+			s.quiet = 0
+			continue
+		}
+		if s.quiet++; s.quiet == maxQuiet {
+			for _, h := range slices.SortedFunc(maps.Keys(s.inFlight), func(a, b chunkID) int { return bytes.Compare(a[:], b[:]) }) {
+				f.enqueue(h)
+			}
+		}
 	}
 }
 
@@ -115,7 +140,7 @@ func (f *fetcher) down(link int) {
 // ask picks the chunks to ask of a link now.
 func (f *fetcher) ask(link int) []chunkID {
 	s := f.links[link]
-	if s == nil {
+	if s == nil || s.quiet >= maxQuiet {
 		return nil
 	}
 	var out, keep []chunkID
@@ -127,7 +152,7 @@ func (f *fetcher) ask(link int) []chunkID {
 		c := f.chunks[h]
 		switch {
 		case c == nil: // found meanwhile
-		case s.without[h]:
+		case s.without[h] || s.inFlight[h]:
 			keep = append(keep, h)
 		default:
 			c.queued = false
@@ -147,6 +172,7 @@ func (f *fetcher) got(link int, h chunkID) bool {
 		return false
 	}
 	delete(s.inFlight, h)
+	s.quiet = 0
 	return true
 }
 
@@ -163,6 +189,7 @@ func (f *fetcher) none(link int, h chunkID) bool {
 		return false
 	}
 	delete(s.inFlight, h)
+	s.quiet = 0
 	s.without[h] = true
 	f.enqueue(h)
 	return true

@@ -204,3 +204,43 @@ func TestFetcherForgets(t *testing.T) {
 		f.stored(h)
 	}
 }
+
+// TestSilentSource asks another peer for what one does not answer, and takes
+// the answer of whoever is first.
+func TestSilentSource(t *testing.T) {
+	f := newFetcher()
+	f.up(1)
+	f.up(2)
+	h := chunkID{7}
+	f.add([]chunkID{h})
+	if len(f.ask(1)) != 1 {
+		t.Fatal("not asked")
+	}
+	for range maxQuiet - 1 {
+		f.tick()
+		if len(f.ask(2)) != 0 {
+			t.Fatal("asked of two too soon")
+		}
+	}
+	f.tick()
+	f.add([]chunkID{{8}})
+	if n := len(f.ask(1)); n != 0 {
+		t.Errorf("the silent one is asked for %d more", n)
+	}
+	if n := len(f.ask(2)); n != 2 {
+		t.Errorf("the other is asked for %d chunks, want 2", n)
+	}
+	if !f.got(1, h) { // late, and still welcome
+		t.Error("a late answer is not expected")
+	}
+	f.stored(h)
+	if !f.got(2, h) {
+		t.Error("the other answer is not expected")
+	}
+	f.down(1)
+	f.down(2)
+	f.up(3)
+	if asks := f.ask(3); len(asks) != 1 || asks[0] != (chunkID{8}) {
+		t.Errorf("asked for %v", asks)
+	}
+}

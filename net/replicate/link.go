@@ -16,6 +16,13 @@ import (
 // proofTime is how long a peer may take to show that it knows the space.
 const proofTime = 30 * time.Second
 
+// maxUnproved is how many links may be waiting for that at once: whoever knows
+// the topic can come as any number of devices.
+const maxUnproved = 64
+
+// errCrowd is why a link is closed at once. The mesh tries again later.
+var errCrowd = errors.New("too many peers are at the door")
+
 // link is one connection to a peer.
 type link struct {
 	r     *Replicator
@@ -29,6 +36,7 @@ type link struct {
 	wake     chan struct{} // capacity 1: out has grown
 	wakeBlob chan struct{} // capacity 1: something for the Blobs stream
 
+	entered func()      // gives the place at the door back
 	dropped atomic.Bool // there was no room for some of the peer's credentials
 
 	look sync.Mutex // held while the space is looked at, so that looks do not overtake each other
@@ -43,8 +51,16 @@ type link struct {
 
 // Link serves one peer until the link or ctx ends.
 func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
+	select {
+	case r.door <- struct{}{}:
+	default:
+		return errCrowd
+	}
+	entered := sync.OnceFunc(func() { <-r.door })
+	defer entered()
 	key := r.space.Key()
 	l := &link{
+		entered:  entered,
 		r:        r,
 		peer:     ml.Peer,
 		mesh:     ml,
@@ -110,7 +126,11 @@ func (l *link) step(in input) (todo []output, err error) {
 			l.out = append(l.out, o)
 		}
 	}
+	proved := l.session.proved
 	l.mu.Unlock()
+	if proved {
+		l.entered()
+	}
 	poke(l.wake)
 	return todo, err
 }

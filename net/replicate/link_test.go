@@ -329,6 +329,29 @@ func TestStranger(t *testing.T) {
 	}
 }
 
+// TestCrowdAtTheDoor has strangers that say nothing; members get in as soon as
+// one of them is gone, and do not count themselves.
+func TestCrowdAtTheDoor(t *testing.T) {
+	anna := found(t, "Anna")
+	r := New(anna, nil)
+	r.door = make(chan struct{}, 1)
+	h := attack(t, r, newDevice(t, "Eve"))
+	h.expect(h.got, frameProof)
+	late := attack(t, r, newDevice(t, "Mallory"))
+	if err := <-late.done; !errors.Is(err, errCrowd) || errors.Is(err, mesh.ErrRefused) {
+		t.Errorf("link ended with %v", err)
+	}
+	_ = h.link.Sync.Close()
+	<-h.done
+	ben := anna.admit(newDevice(t, "Ben"), credential.Editor)
+	chris := anna.admit(newDevice(t, "Chris"), credential.Editor)
+	connect(t, r, New(ben, nil))
+	anna.write()
+	ben.waitLog(1)
+	connect(t, r, New(chris, nil))
+	chris.waitLog(1)
+}
+
 func TestMirroredProof(t *testing.T) {
 	anna := found(t, "Anna")
 	h := attack(t, New(anna, nil), newDevice(t, "Eve"))

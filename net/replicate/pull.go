@@ -111,9 +111,11 @@ func (r *Replicator) tick() {
 	if due {
 		r.ticked = time.Now()
 		r.puller.tick(have)
+		r.fetch.tick()
 	}
 	r.mu.Unlock()
 	if due {
 		r.pullAll()
+		r.wakeAll()
 	}
 }

@@ -74,6 +74,7 @@ type Replicator struct {
 	space  Space
 	log    *slog.Logger
 	synced chan struct{} // closed by reached
+	door   chan struct{} // holds a token for each link whose peer has not proved anything
 
 	refused atomic.Int64
 	entries atomic.Int64 // of peers
@@ -100,7 +101,7 @@ func New(s Space, log *slog.Logger) *Replicator {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{space: s, log: log, synced: make(chan struct{}), fetch: newFetcher(), puller: newPuller(), ticked: time.Now(), author: make(map[identity.ID]identity.PublicKey), mine: make(map[identity.ID]bool), links: make(map[int]*link)}
+	return &Replicator{space: s, log: log, synced: make(chan struct{}), door: make(chan struct{}, maxUnproved), fetch: newFetcher(), puller: newPuller(), ticked: time.Now(), author: make(map[identity.ID]identity.PublicKey), mine: make(map[identity.ID]bool), links: make(map[int]*link)}
 }
 
 // Refused counts the entries and credentials of peers that were not accepted.
