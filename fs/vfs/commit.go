@@ -91,6 +91,7 @@ func (in *inode) changed(w *workingCopy) {
 // commit hands over what was written: to the space, or to the held log. Final
 // says that no more is coming for now, so that even an empty file counts.
 func (in *inode) commit(final bool) error {
+	in.importFirst()
 	in.mu.Lock()
 	if in.state == stateShared && in.kind == space.File {
 		err := in.commitLocked()
@@ -272,9 +273,9 @@ func (in *inode) mergeLocked(base *version, text string) (string, *string, error
 // saveOpaque saves what does not merge. If the space has got a version that this
 // process was not shown, both stay.
 func (in *inode) saveOpaque(w *workingCopy, base *version) error {
-	p := payload{data: w.data}
-	if w.file != nil {
-		p.file = io.NewSectionReader(w.file, 0, w.size)
+	p, err := w.payload()
+	if err != nil {
+		return err
 	}
 	var tag *string
 	if base != nil {

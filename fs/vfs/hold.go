@@ -16,6 +16,11 @@ import (
 // removal or a move after its call: longer than any editor takes to save.
 const holdTime = time.Second
 
+// holdLarge is the same for a large new file whose name nothing left: it does
+// not merge, so that all there is to wait for is a rename right after the close.
+// Its bytes go to the chunk store meanwhile.
+const holdLarge = 250 * time.Millisecond
+
 // retryTime is the pause after publishing failed, as on a full disk.
 const retryTime = 5 * time.Second
 
@@ -311,7 +316,11 @@ func (in *inode) record() heldRecord {
 // enqueueFresh plans the publication of a fresh file that nobody writes to;
 // v.mu and in.mu are held.
 func (v *volume) enqueueFresh(in *inode) {
-	in.due = v.fs.now().Add(holdTime)
+	wait := holdTime
+	if v.importAhead(in.wc) != nil && in.hold == nil && v.names[in.parent][in.name] == nil {
+		wait = holdLarge
+	}
+	in.due = v.fs.now().Add(wait)
 	v.enqueue(due{at: in.due, in: in})
 }
 

@@ -2,8 +2,8 @@ package vfs
 
 import (
 	"errors"
-	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
@@ -17,22 +17,18 @@ func (v *volume) publish(all bool) error {
 	var done []heldRecord
 	var failed error
 	for {
-		ready, err := v.prepare(all)
-		v.mu.Lock()
-		d, ok := v.next(all)
+		d, ok := v.ready(all)
 		if !ok {
 			v.arm()
 			v.mu.Unlock()
 			break
 		}
-		if err == nil {
-			var key uint64
-			if key, err = v.publishOne(d, ready); err == nil && key != 0 {
-				done = append(done, heldRecord{Kind: heldDone, Key: key})
-			}
+		key, err := v.publishOne(d)
+		if err == nil && key != 0 {
+			done = append(done, heldRecord{Kind: heldDone, Key: key})
 		}
 		if err != nil && !all {
-			v.again(d)
+			v.again(d, retryTime)
 		}
 		v.mu.Unlock()
 		failed = errors.Join(failed, err)
@@ -46,39 +42,37 @@ func (v *volume) publish(all bool) error {
 	return errors.Join(failed, v.log.append(done...))
 }
 
-// prepared is content imported ahead, without a lock, for a file that is due.
-type prepared struct {
-	in      *inode
-	at      time.Time
-	content space.Content
-}
+// importPoll is how often a file that is due is looked at while it is imported.
+const importPoll = 20 * time.Millisecond
 
-// prepare imports the content of the next due file if it is large.
-func (v *volume) prepare(all bool) (*prepared, error) {
-	v.mu.Lock()
-	d, ok := v.peek(all)
-	if !ok || d.in == nil {
+// ready takes the next thing to publish off the queue and returns with v.mu held.
+// A large file is imported first; what is due after it does not wait for that,
+// unless everything is to be published.
+func (v *volume) ready(all bool) (due, bool) {
+	for {
+		v.mu.Lock()
+		d, ok := v.next(all)
+		if !ok || d.in == nil {
+			return d, ok
+		}
+		d.in.mu.Lock()
+		var a *ahead
+		if d.in.state == stateFresh {
+			a = v.importAhead(d.in.wc)
+		}
+		d.in.mu.Unlock()
+		if a == nil || a.ended() {
+			return d, true
+		}
+		if !all {
+			v.again(d, importPoll)
+			v.mu.Unlock()
+			continue
+		}
+		v.queue = slices.Insert(v.queue, 0, d)
 		v.mu.Unlock()
-		return nil, nil
+		<-a.done
 	}
-	d.in.mu.Lock()
-	var file *os.File
-	var size int64
-	if d.in.state == stateFresh && d.in.wc != nil && d.in.wc.file != nil {
-		file, size = d.in.wc.file, d.in.wc.size
-	}
-	d.in.mu.Unlock()
-	v.mu.Unlock()
-	if file == nil {
-		return nil, nil
-	}
-	// A writer that comes now changes the time that the file is due, and then
-	// what was imported here is not used.
-	c, err := v.tree.space.Import(v.tree.ctx, io.NewSectionReader(file, 0, size))
-	if err != nil {
-		return nil, spaceErr(err)
-	}
-	return &prepared{d.in, d.at, c}, nil
 }
 
 // peek is the next thing to publish; v.mu is held. What is out of date goes.
@@ -113,8 +107,8 @@ func (v *volume) next(all bool) (due, bool) {
 }
 
 // again plans another try; v.mu is held.
-func (v *volume) again(d due) {
-	d.at = v.fs.now().Add(retryTime)
+func (v *volume) again(d due, after time.Duration) {
+	d.at = v.fs.now().Add(after)
 	if d.hold != nil {
 		d.hold.due = d.at
 	} else {
@@ -127,7 +121,7 @@ func (v *volume) again(d due) {
 
 // publishOne publishes one thing. For content it returns the key under which the
 // held log keeps that until the space has made it durable; v.mu is held.
-func (v *volume) publishOne(d due, ready *prepared) (uint64, error) {
+func (v *volume) publishOne(d due) (uint64, error) {
 	if d.hold != nil {
 		if err := v.settleNode(d.hold); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return 0, err
@@ -144,7 +138,7 @@ func (v *volume) publishOne(d due, ready *prepared) (uint64, error) {
 	if in.state != stateFresh || in.wc == nil {
 		return 0, nil
 	}
-	if err := v.publishFresh(in, ready); err != nil {
+	if err := v.publishFresh(in); err != nil {
 		return 0, err
 	}
 	if !in.inLog {
@@ -155,14 +149,11 @@ func (v *volume) publishOne(d due, ready *prepared) (uint64, error) {
 }
 
 // publishFresh makes a node of a fresh file; v.mu and in.mu are held.
-func (v *volume) publishFresh(in *inode, ready *prepared) error {
+func (v *volume) publishFresh(in *inode) error {
 	n := space.New{Kind: space.File, Exec: in.exec, Mtime: in.wc.mtime}
-	p := payload{data: in.wc.data}
-	if in.wc.file != nil {
-		p.file = io.NewSectionReader(in.wc.file, 0, in.wc.size)
-		if ready != nil && ready.in == in && ready.at.Equal(in.due) {
-			p.ready = &ready.content
-		}
+	p, err := in.wc.payload()
+	if err != nil {
+		return err
 	}
 	dir, name := in.parent, in.name
 	var info space.Info

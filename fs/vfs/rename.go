@@ -31,6 +31,7 @@ func (f *FS) Rename(c Caller, parent Ino, name string, parent2 Ino, name2 string
 		return syscall.EINVAL
 	}
 	r := &renaming{v: from.vol, who: f.procs.of(c.PID), from: from, to: to, name: name, name2: name2}
+	r.v.importBefore(from, name, to, name2)
 	r.v.mu.Lock()
 	defer r.v.mu.Unlock()
 	if r.src, err = r.v.child(from, name); err != nil {

@@ -24,6 +24,8 @@ type volume struct {
 	cancel      context.CancelFunc
 	unsubscribe func()
 
+	imports imports
+
 	publishing sync.Mutex // held by who publishes; before mu
 
 	mu     sync.Mutex // guards the fields below and where inodes are
@@ -217,6 +219,7 @@ func (v *volume) close() error {
 	v.mu.Unlock()
 	err = errors.Join(err, v.publish(true))
 	v.cancel()
+	v.imports.close()
 	return errors.Join(err, v.log.close())
 }
 

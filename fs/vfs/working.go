@@ -34,6 +34,8 @@ type workingCopy struct {
 	held  *atomic.Int64 // counts the bytes of data, while the copy is held back
 	heldN int64         // how many it counts of this one
 
+	ahead *ahead // the import of what is in file, if it has begun
+
 	dirty bool      // differs from what was committed
 	clean string    // version of the space that the last commit made; "" before one
 	mtime time.Time // of the last change
@@ -54,6 +56,7 @@ func (w *workingCopy) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
+	w.throwAway()
 	end := off + int64(len(p))
 	if w.file == nil && end > memoryLimit {
 		if err := w.spill(); err != nil {
@@ -91,6 +94,7 @@ func (w *workingCopy) Truncate(n int64) error {
 	if n < 0 {
 		return syscall.EINVAL
 	}
+	w.throwAway()
 	if w.file == nil && n > memoryLimit {
 		if err := w.spill(); err != nil {
 			return err
@@ -198,6 +202,7 @@ func (w *workingCopy) unhold() {
 
 func (w *workingCopy) close() {
 	w.unhold()
+	w.throwAway()
 	if w.file != nil {
 		w.file.Close()
 		os.Remove(w.file.Name())
