@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,7 @@ type event struct {
 	number   uint64
 	merged   int  // how often it was put off because it changed again
 	taken    bool // back: another event says the same
+	again    bool // only to be sure
 }
 
 // worker is the helper process as live sees it.
@@ -275,6 +277,39 @@ func (l *live) finished(e *event) {
 	l.count(e, -1)
 }
 
+// check looks whether what watchers were told last of a name is so. It is not
+// if the deed failed, or if a program here did the opposite at the same time;
+// then they are told how it is, even if they know. Once only: a name about
+// which that goes wrong again changes all the time, and there is more to come.
+func (l *live) check(e *event, done bool) {
+	if e.again {
+		return
+	}
+	for _, n := range []struct {
+		at    dirent
+		place *vfs.Place
+		here  bool // as watchers were told
+	}{{e.at, e.place, e.deed != deedDelete}, {e.from, e.oldPlace, false}} {
+		if n.place == nil || l.pending(n.at) {
+			continue
+		}
+		a, err := l.vfs.Lookup(vfs.Caller{}, n.at.parent, n.at.name)
+		here := err == nil
+		if done && here == n.here || !here && !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		again := &event{deed: deedDelete, at: n.at, place: n.place, kind: e.kind, again: true}
+		if here {
+			again.deed, again.ino, again.kind = deedCreate, a.Ino, a.Mode&syscall.S_IFMT
+		}
+		l.mu.Lock()
+		if l.add(again) {
+			again.number = 0 // the kernel's caches know
+		}
+		l.mu.Unlock()
+	}
+}
+
 // run tells watchers until ctx ends.
 func (l *live) run(ctx context.Context) {
 	var w worker
@@ -324,6 +359,9 @@ func (l *live) run(ctx context.Context) {
 			}
 		}
 		l.finished(e)
+		if ok && w != nil {
+			l.check(e, done)
+		}
 		if !done && e.deed == deedDelete {
 			l.lost([]vfs.Invalidation{{Delete: true, Ino: e.ino, Parent: e.at.parent, Name: e.at.name}})
 		}

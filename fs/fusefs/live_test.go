@@ -104,6 +104,10 @@ func TestLiveEdits(t *testing.T) {
 // one: what is done last is told last.
 func settled(t testing.TB, folders []string) {
 	t.Helper()
+	eventually(t, "the folder for marks", func() bool {
+		_, err := os.Stat(filepath.Join(folders[1], "marks"))
+		return err == nil
+	})
 	mark := fmt.Sprint("mark", time.Now().UnixNano())
 	write(t, filepath.Join(folders[0], "marks", mark), "text\n")
 	w := watchAll(t, folders[1], "marks")
