@@ -100,7 +100,7 @@ func (in *inode) resize(who proc, h *Handle, size int64) error {
 		return nil
 	}
 	err = in.commit(true)
-	in.vol.released(in, err)
+	in.vol.released(in, err, true)
 	return err
 }
 

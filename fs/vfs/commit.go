@@ -84,8 +84,16 @@ const (
 
 // changed notes a change of the working copy; in.mu is held.
 func (in *inode) changed(w *workingCopy) {
-	w.dirty, w.mtime = true, in.fs.now()
+	now := in.fs.now()
+	if !w.dirty {
+		in.since = now
+	}
+	w.dirty, w.mtime, in.written = true, now, now
 	in.logged = false
+	in.changes++
+	if in.state != stateOrphan {
+		in.vol.rests(in)
+	}
 }
 
 // commit hands over what was written: to the space, or to the held log. Final

@@ -237,7 +237,7 @@ func (h *Handle) Fsync(Caller) error {
 				return err
 			}
 		}
-		return in.vol.log.sync()
+		return in.fsynced(in.vol.log.sync())
 	}
 	return nil
 }
@@ -278,13 +278,13 @@ func (h *Handle) Release(Caller) error {
 		}
 	}
 	if last || h.writes() {
-		v.released(in, err)
+		v.released(in, err, h.writes())
 	}
 	return err
 }
 
 // released tidies up after a handle that was the last one, or wrote.
-func (v *volume) released(in *inode, failed error) {
+func (v *volume) released(in *inode, failed error, wrote bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
@@ -312,7 +312,7 @@ func (v *volume) released(in *inode, failed error) {
 		}
 		in.pinned = nil
 	// A reader does not put off the day: whoever polls a file would keep it here for ever.
-	case in.state == stateFresh && !in.writable() && in.due.IsZero(), in.state == stateShared && failed != nil:
+	case in.state == stateFresh && !in.writable() && (wrote || in.due.IsZero()), in.state == stateShared && failed != nil:
 		v.enqueueFresh(in)
 	}
 }

@@ -39,21 +39,26 @@ type inode struct {
 	osIno  uint64       // scratch: number on the disk
 	links  []link       // scratch: other names of the same file
 
-	mu      sync.Mutex // guards the fields below
-	wc      *workingCopy
-	handles map[*Handle]bool
-	cur     weak.Pointer[version] // the current text, if somebody remembers it
-	pinned  *content              // orphan: what it held
-	exec    bool                  // fresh, orphan
-	mtime   time.Time             // fresh, orphan without a working copy
-	key     uint64                // fresh: name in the held log
-	inLog   bool                  // fresh: the held log has it
-	logged  bool                  // fresh: with its present content
-	hold    *hold                 // fresh: whose name it took
-	due     time.Time             // fresh: when to publish; zero while being written
-	gone    bool                  // scratch: not on the disk any more
-	forgot  bool                  // the kernel knows it no more
-	inspace bool                  // orphan whose node a peer removed: a late save revives it
+	mu       sync.Mutex // guards the fields below
+	wc       *workingCopy
+	handles  map[*Handle]bool
+	cur      weak.Pointer[version] // the current text, if somebody remembers it
+	pinned   *content              // orphan: what it held
+	exec     bool                  // fresh, orphan
+	mtime    time.Time             // fresh, orphan without a working copy
+	key      uint64                // fresh: name in the held log
+	inLog    bool                  // fresh: the held log has it
+	logged   bool                  // fresh: with its present content
+	hold     *hold                 // fresh: whose name it took
+	due      time.Time             // fresh: when to publish; zero while being written
+	changes  uint64                // of the working copy, counted
+	written  time.Time             // when the last of them was
+	since    time.Time             // when the first of them was that is not committed
+	synced   uint64                // fresh: changes at the last fsync
+	syncedAt time.Time
+	gone     bool // scratch: not on the disk any more
+	forgot   bool // the kernel knows it no more
+	inspace  bool // orphan whose node a peer removed: a late save revives it
 }
 
 // A link is a name of a scratch file.

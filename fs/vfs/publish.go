@@ -175,8 +175,15 @@ func (v *volume) publishFresh(in *inode) error {
 	}
 	text, isText := in.wc.text()
 	who := in.wc.who
-	in.wc.close()
-	in.wc, in.due = nil, time.Time{}
+	if w := in.wc; in.writable() { // its author goes on
+		w.unhold()
+		w.dirty, w.clean, w.exact = false, info.Version, true
+		w.base = &version{id: info.Version, text: text, opaque: !isText, mtime: info.Mtime}
+	} else {
+		w.close()
+		in.wc = nil
+	}
+	in.due = time.Time{}
 	v.unplace(in)
 	in.state, in.node = stateShared, info.ID
 	v.byNode[info.ID] = in

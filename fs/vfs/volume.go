@@ -43,6 +43,8 @@ type volume struct {
 	queue []due // what to publish, soonest first
 	timer *time.Timer
 
+	resting resting // open files that nobody has closed for long
+
 	timesMu sync.Mutex // leaf; guards the field below
 	times   map[space.NodeID]time.Time
 }
@@ -201,6 +203,7 @@ func (v *volume) close() error {
 		v.timer.Stop()
 	}
 	v.mu.Unlock()
+	v.resting.close()
 	v.unsubscribe()
 	err := v.commitAll()
 	v.mu.Lock()

@@ -105,6 +105,7 @@ func (w *world) crash() {
 			v.timer.Stop()
 		}
 		v.mu.Unlock()
+		v.resting.close()
 		v.unsubscribe()
 		v.cancel()
 	}
