@@ -114,14 +114,16 @@ func (s *Space) take1(e *feed.Entry) (bool, error) {
 		return false, err
 	case err != nil:
 		bad := &Refused{e.Feed, e.Seq, err.Error()}
-		s.log.Warn("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
+		s.complain("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
 		return false, bad
 	}
-	if e.Feed == s.feed { // from before this device lost some of its files
-		if err := s.retire(); err != nil {
-			s.forget(edits)
-			return false, err
-		}
+	err = s.storeCredentials()
+	if err == nil && e.Feed == s.feed { // from before this device lost some of its files
+		err = s.retire()
+	}
+	if err != nil {
+		s.forget(edits)
+		return false, err
 	}
 	// The journal has it before anything shows it, so that what the user does
 	// next, perhaps building on it, can be replayed after a crash.
@@ -161,6 +163,14 @@ func (s *Space) retryWaiting() []error {
 		}
 	}
 	return refused
+}
+
+// complain logs what an author does wrong, and once it is a lot only some of
+// it: a log must not fill the disk. The caller holds write.
+func (s *Space) complain(what string, args ...any) {
+	if s.complaints++; s.complaints <= 100 || s.complaints%1000 == 0 {
+		s.log.Warn(what, append(args, "complaints", s.complaints)...)
+	}
 }
 
 var errKnown = errors.New("known already")

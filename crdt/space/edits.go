@@ -62,7 +62,7 @@ func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, 
 			return nil, err
 		}
 		if err != nil {
-			s.log.Error("an edit cannot be applied and is ignored", "space", s.name,
+			s.complain("an edit cannot be applied and is ignored", "space", s.name,
 				"feed", feedID.Short(), "op", op.N, "err", err)
 			edits[op.N] = edited{void: true}
 			continue
@@ -83,7 +83,7 @@ func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]docume
 			continue
 		}
 		void := func(reason string, err error) {
-			s.log.Error("an edit is ignored: "+reason, "space", s.name, "feed", feedID.Short(), "op", op.N, "err", err)
+			s.complain("an edit is ignored: "+reason, "space", s.name, "feed", feedID.Short(), "op", op.N, "err", err)
 		}
 		info, err := document.Check(op.Edit.Change)
 		if err != nil {

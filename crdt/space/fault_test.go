@@ -237,3 +237,37 @@ func TestDamagedRecord(t *testing.T) {
 		t.Errorf("create after close: %v", err)
 	}
 }
+
+// Credentials that could not be stored are, before anything rests on them.
+func TestCredentialsOnAFullDisk(t *testing.T) {
+	a := founded(t)
+	t.Cleanup(func() { a.Close() })
+	r := rogueMember(t, a, credential.Editor)
+	b := joined(t, a, "ben", credential.Editor)
+	r.open() // b does not know that feed
+	raw := r.entry(file(1, "one\n"))
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.AddCredentials(t.Context(), r.s.Credentials()); err == nil {
+		t.Error("credentials were stored without a store")
+	}
+	var err error
+	if b.db, err = store.Open(b.dir, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	b.view = b.db.View
+	give(t, b, raw)
+	save(t, b, id(1), nil, "one\ntwo\n") // acknowledged, and in the journal only
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(Config{Dir: b.dir, Device: b.device, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	if text, _ := read(t, again, id(1)); text != "one\ntwo\n" {
+		t.Errorf("text %q", text)
+	}
+}

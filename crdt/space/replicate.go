@@ -74,16 +74,9 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 		}
 		return errors.Join(errs...)
 	}
-	err := s.db.Update(func(tx *store.Tx) error {
-		for _, c := range fresh {
-			if err := tx.PutCredential(c.ID, c.Raw); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		errs = append(errs, err) // they are in memory, and peers still have them
+	s.unstored = append(s.unstored, fresh...)
+	if err := s.storeCredentials(); err != nil {
+		errs = append(errs, err)
 	}
 	for _, c := range fresh {
 		s.wait.came(want{cred: c.ID})
@@ -93,6 +86,26 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 	s.poke()
 	s.notify.fire()
 	return errors.Join(errs...)
+}
+
+// storeCredentials stores what could not be stored before. Nothing is accepted
+// on the authority of a credential that a restart would forget.
+func (s *Space) storeCredentials() error {
+	if len(s.unstored) == 0 {
+		return nil
+	}
+	err := s.db.Update(func(tx *store.Tx) error {
+		for _, c := range s.unstored {
+			if err := tx.PutCredential(c.ID, c.Raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		s.unstored = nil
+	}
+	return err
 }
 
 // Log returns up to limit entries in the order in which this device committed

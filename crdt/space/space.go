@@ -41,12 +41,14 @@ type Space struct {
 	lines   timelines
 	wake    chan struct{} // capacity 1: the batch has grown
 
-	write sync.Mutex  // guards the fields below, and is held for a whole change
-	feed  identity.ID // of this device; zero until it may write
-	docs  docs
-	wait  waiting
-	auths map[identity.ID][]identity.ID // of entries in the store, see authOf
-	found payloads
+	write      sync.Mutex  // guards the fields below, and is held for a whole change
+	feed       identity.ID // of this device; zero until it may write
+	docs       docs
+	wait       waiting
+	unstored   []credential.Signed           // see storeCredentials
+	complaints int                           // how often complain was called
+	auths      map[identity.ID][]identity.ID // of entries in the store, see authOf
+	found      payloads
 
 	committing sync.Mutex  // held by the one commit that runs; taken before write
 	busy       atomic.Bool // the last commit had much to do
