@@ -10,9 +10,9 @@ import (
 )
 
 // maxTogether bounds the operations of one document, and so its memory, when
-// many write it at the same time: alone nobody gets beyond half of it. It is
+// many write it at the same time: alone nobody gets beyond two thirds. It is
 // more than any honest use comes to, and less than stops a computer.
-const maxTogether = 2 << 20
+const maxTogether = 3 << 19
 
 // errTooMuch reports an edit of a document that has no room for it.
 var errTooMuch = errors.New("it edits a text that too many have edited at the same time")

@@ -578,3 +578,62 @@ func TestJournalThatCannotBeReplayed(t *testing.T) {
 		t.Errorf("%d bytes are kept, %v", len(data), err)
 	}
 }
+
+// Clocks say anything. They decide nothing.
+func TestClocksOfOtherTimes(t *testing.T) {
+	var spaces []*Space
+	for i, year := range []int{2026, -40, 1969, 2300, 9999} {
+		now := func() time.Time { return time.Date(year, 2, 3, 4, 5, 6, 7, time.UTC) }
+		cfg := Config{Dir: t.TempDir(), Device: device(t, fmt.Sprint("d", i)), Log: testLog(t), Now: now}
+		var s *Space
+		var err error
+		if i == 0 {
+			s, err = Create(cfg, "home")
+		} else {
+			var inv Invite
+			if inv, err = spaces[0].Invite(credential.Editor, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			var adm Admission
+			if adm, err = spaces[0].Redeem(inv.SecretHash, cfg.Device.Chain(), spaces[0].now()); err != nil {
+				t.Fatal(err)
+			}
+			s, err = Join(cfg, adm.Name, adm.Credentials, adm.Key)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		spaces = append(spaces, s)
+	}
+	f := create(t, spaces[0], "a.txt", "base\n")
+	settle(t, spaces[0])
+	for i, s := range spaces {
+		pull(t, s, spaces[0])
+		text, version := read(t, s, f.ID)
+		save(t, s, f.ID, &version, text+fmt.Sprint(i, "\n"))
+		create(t, s, fmt.Sprint("n", i), "x")
+		settle(t, s)
+	}
+	for range 2 {
+		for _, s := range spaces {
+			for _, o := range spaces {
+				if o != s {
+					pull(t, s, o)
+				}
+			}
+		}
+	}
+	want := spaces[0].tree.Dump()
+	for i, s := range spaces {
+		if got := s.tree.Dump(); got != want {
+			t.Errorf("%d:\n%s", i, differing(got, want))
+		}
+		text, _ := read(t, s, f.ID)
+		for k := range spaces {
+			if !strings.Contains(text, fmt.Sprint(k, "\n")) {
+				t.Errorf("%d has %q", i, text)
+			}
+		}
+	}
+}
