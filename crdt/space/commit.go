@@ -431,6 +431,7 @@ func put(v stored, key []byte, set func(key, value []byte) error, del func(key [
 // settleLocked takes note that b is durable.
 func (s *Space) settleLocked(b *batch) {
 	s.inflight = nil
+	s.gone.moment++
 	s.over.settled(b)
 	for _, e := range b.remote {
 		s.durable[e.Feed] = feed.Head{Seq: e.Seq, ID: e.ID}

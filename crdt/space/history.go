@@ -44,6 +44,7 @@ type Version struct {
 	Was     string // path before, if it was renamed or moved
 	Size    int64  // of the content then; -1 if it is not known here
 	Content bool   // OpenVersion gives the bytes
+	Fresh   bool   // it is not committed yet, and its time not final
 }
 
 // History returns what happened to a node, removed or not, in causal order:
@@ -62,7 +63,7 @@ func (s *Space) History(id NodeID) ([]Version, error) {
 	out := make([]Version, 0, len(p.traces))
 	for i := range p.traces {
 		t := &p.traces[i]
-		v := Version{ID: tree.Tag([]tree.Version{t.Version}), Time: time.UnixMilli(t.Time)}
+		v := Version{ID: tree.Tag([]tree.Version{t.Version}), Time: time.UnixMilli(t.Time), Fresh: t.Seq == 0}
 		if t.Placed {
 			switch {
 			case !placed:

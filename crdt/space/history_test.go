@@ -460,3 +460,30 @@ func TestVersionTellsTextsApart(t *testing.T) {
 		t.Errorf("after it: %q", got)
 	}
 }
+
+// What is known of removed nodes does not depend on when somebody first asked.
+func TestGoneIsKeptUpToDate(t *testing.T) {
+	sim := newSimulation(t, 7, 2)
+	s := sim.devices[0].s
+	moment := s.Moment()
+	for range 200 {
+		sim.step()
+		got := s.allGone()
+		if want := s.tree.Gone(); !reflect.DeepEqual(append([]NodeID{}, got...), append([]NodeID{}, want...)) {
+			t.Fatalf("knows %v, not %v", got, want)
+		}
+	}
+	if s.Moment() <= moment {
+		t.Error("nothing happened")
+	}
+	removed, err := s.RemovedIn(Root)
+	if err != nil || len(removed) == 0 {
+		t.Fatalf("removed %v, %v", removed, err)
+	}
+	for _, g := range removed {
+		ids, err := s.LookupGone(Root, g.Name)
+		if err != nil || len(ids) == 0 {
+			t.Errorf("%s: %v, %v", g.Name, ids, err)
+		}
+	}
+}

@@ -142,7 +142,9 @@ func (s *Space) apply(feedID identity.ID, ops []tree.Op, edits map[uint64]edited
 	clear(s.docs.staged)
 	s.wait.cameOps(feedID, ops)
 	note()
-	s.events.add(s.tree.Settle(), remote)
+	changes := s.tree.Settle()
+	s.gone.noteLocked(changes)
+	s.events.add(changes, remote)
 }
 
 func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {

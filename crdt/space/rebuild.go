@@ -88,6 +88,7 @@ func (s *Space) rebuild(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tree = r.tree
+	s.gone = gone{moment: s.gone.moment + 1}
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Space struct {
 	frontier map[identity.ID]identity.ID // feed → last entry that none other builds on
 	fresh    map[identity.ID]bool        // entries not committed yet
 	durable  feed.Timeframe
+	gone     gone
 	over     overlay
 	batch    *batch // what the next commit takes
 	inflight *batch // what the running commit has taken

@@ -1,7 +1,7 @@
 package space
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -117,9 +117,10 @@ type Lost struct {
 // Deleted returns what was removed in a folder and all below it, and can come
 // back, sorted by path. The folder may be gone itself.
 func (s *Space) Deleted(dir NodeID) ([]Lost, error) {
+	ids := s.allGone()
 	s.mu.RLock()
 	var lost []Lost
-	for _, id := range s.tree.Gone() {
+	for _, id := range ids {
 		if s.belowLocked(id, dir) {
 			lost = append(lost, Lost{ID: id, Path: s.whereLocked(id)})
 		}
@@ -178,37 +179,32 @@ func (s *Space) belowLocked(id, dir NodeID) bool {
 // LookupGone returns the removed nodes that had a name in a folder, the one
 // removed last first.
 func (s *Space) LookupGone(dir NodeID, name string) ([]NodeID, error) {
-	s.mu.RLock()
-	var ids []NodeID
-	for _, id := range s.tree.Gone() {
-		if parent, n, ok := s.tree.Where(id); ok && parent == dir && n == name {
-			ids = append(ids, id)
-		}
-	}
-	s.mu.RUnlock()
-	type gone struct {
+	type removed struct {
 		id NodeID
 		at int64
 	}
-	var found []gone
-	for _, id := range ids {
+	var found []removed
+	for _, id := range s.goneIn(dir) {
+		s.mu.RLock()
+		_, n, _ := s.tree.Where(id)
+		s.mu.RUnlock()
+		if n != name {
+			continue
+		}
 		p, err := s.pastOf(id)
 		if err != nil {
 			return nil, s.failAt("lookup", dir, name, err)
 		}
 		if won, _ := p.lastContent(); won != nil {
-			found = append(found, gone{id, p.traces[len(p.traces)-1].Time})
+			found = append(found, removed{id, p.traces[len(p.traces)-1].Time})
 		}
 	}
-	slices.SortFunc(found, func(a, b gone) int {
-		if a.at != b.at {
-			return int(b.at - a.at)
-		}
-		return bytes.Compare(a.id[:], b.id[:])
+	slices.SortFunc(found, func(a, b removed) int {
+		return cmp.Or(cmp.Compare(b.at, a.at), a.id.Compare(b.id))
 	})
-	ids = ids[:0]
-	for _, g := range found {
-		ids = append(ids, g.id)
+	ids := make([]NodeID, len(found))
+	for i, f := range found {
+		ids[i] = f.id
 	}
 	return ids, nil
 }

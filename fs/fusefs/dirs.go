@@ -18,6 +18,9 @@ type listing struct {
 
 func (f *filesystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	out.Fh = f.dirs.add(&listing{})
+	if vfs.Ino(in.NodeId).Virtual() {
+		return fuse.OK
+	}
 	out.OpenFlags = fuse.FOPEN_CACHE_DIR
 	if f.known.fresh(vfs.Ino(in.NodeId)) {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE

@@ -14,6 +14,10 @@ import (
 // every change, so this only bounds the harm of a notice that was lost.
 const cacheTime = time.Hour
 
+// virtualTime is how long the kernel may keep what it was told of virtual
+// things: of their changes it is not told.
+const virtualTime = time.Second
+
 // filesystem answers the kernel's requests. It implements fuse.RawFileSystem:
 // vfs has inodes and handles of its own, so the node tree of go-fuse's package
 // fs would only be a second one to keep in step. What is not implemented here
@@ -72,6 +76,8 @@ func (w watch) validity(a vfs.Attr) (entry, attr time.Duration) {
 	switch {
 	case w.f.inval.epoch.Load() != w.epoch:
 		return 0, 0
+	case a.Ino.Virtual():
+		return virtualTime, virtualTime
 	case a.Volatile:
 		return cacheTime, 0
 	}

@@ -32,7 +32,7 @@ func (f *filesystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, o
 	err := f.lookup(in, vfs.Ino(in.NodeId), name, out)
 	if errors.Is(err, os.ErrNotExist) {
 		// Inode 0 says that there is no such name, for as long as this holds.
-		entry, _ := w.validity(vfs.Attr{})
+		entry, _ := w.validity(vfs.Attr{Ino: vfs.Ino(in.NodeId)})
 		if f.live.pending(dirent{vfs.Ino(in.NodeId), name}) {
 			entry = 0
 		}

@@ -26,7 +26,7 @@ func (f *FS) Setattr(c Caller, ino Ino, h *Handle, s SetAttr) (Attr, error) {
 	if in.vol == nil {
 		return Attr{}, syscall.EPERM
 	}
-	if in.vol.tree.readOnly() {
+	if in.vol.tree.readOnly() || in.virtual != nil {
 		return Attr{}, syscall.EROFS
 	}
 	if s.UID != nil && *s.UID != f.cfg.UID || s.GID != nil && *s.GID != f.cfg.GID {
@@ -210,7 +210,7 @@ func (f *FS) Getxattr(_ Caller, ino Ino, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.vol == nil {
+	if in.vol == nil || in.virtual != nil {
 		return nil, syscall.ENODATA
 	}
 	if name != xattrID && name != xattrVersion && name != xattrStatus {
@@ -252,7 +252,7 @@ func (in *inode) statusLocked() string {
 // Listxattr lists the extended attributes.
 func (f *FS) Listxattr(_ Caller, ino Ino) ([]string, error) {
 	in, err := f.inode(ino)
-	if err != nil || in.vol == nil {
+	if err != nil || in.vol == nil || in.virtual != nil {
 		return nil, err
 	}
 	in.mu.Lock()

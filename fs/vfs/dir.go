@@ -27,6 +27,12 @@ func (f *FS) Lookup(c Caller, parent Ino, name string) (Attr, error) {
 		}
 		return v.root.attr(f.who(c), nil)
 	}
+	if in, is, err := f.virtualChild(dir, name); is {
+		if err != nil {
+			return Attr{}, err
+		}
+		return in.attr(f.who(c), nil)
+	}
 	v := dir.vol
 	v.mu.Lock()
 	in, err := v.child(dir, name)
@@ -45,6 +51,9 @@ func (f *FS) ReadDir(_ Caller, ino Ino) ([]DirEntry, error) {
 	}
 	if dir.vol == nil {
 		return f.rootEntries(), nil
+	}
+	if dir.virtual != nil {
+		return dir.virtualList()
 	}
 	if err := folder(dir); err != nil {
 		return nil, err
@@ -114,7 +123,7 @@ func (f *FS) parentFor(parent Ino, name string) (*inode, error) {
 	if err := folder(dir); err != nil {
 		return nil, err
 	}
-	if dir.vol.tree.readOnly() {
+	if dir.vol.tree.readOnly() || dir.virtual != nil || dir == dir.vol.root && name == spaceFolder {
 		return nil, syscall.EROFS
 	}
 	return dir, nil

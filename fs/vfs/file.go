@@ -86,6 +86,8 @@ func (f *FS) Open(c Caller, ino Ino, flags uint32) (*Handle, error) {
 		return nil, syscall.EISDIR
 	case in.kind == space.Symlink:
 		return nil, syscall.ELOOP
+	case in.virtual != nil:
+		return in.openVirtual(f.procs.of(c.PID), flags)
 	}
 	h := &Handle{in: in, flags: flags, opener: f.procs.of(c.PID)}
 	v := in.vol
@@ -254,7 +256,7 @@ func (f *FS) Link(c Caller, ino, parent Ino, name string) (Attr, error) {
 		return Attr{}, err
 	}
 	v := dir.vol
-	if in.vol != v {
+	if in.vol != v || in.virtual != nil {
 		return Attr{}, syscall.EXDEV
 	}
 	v.mu.Lock()

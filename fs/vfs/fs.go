@@ -174,7 +174,7 @@ func (f *FS) Forget(ino Ino) {
 
 // doneLocked reports whether nobody will ask for an inode again; in.mu is held.
 func (in *inode) doneLocked() bool {
-	return in.forgot && len(in.handles) == 0 && (in.state == stateOrphan || in.state == stateScratch && in.gone)
+	return in.forgot && len(in.handles) == 0 && (in.state == stateOrphan || in.state == stateVirtual || in.state == stateScratch && in.gone)
 }
 
 // drop forgets an inode that has no name and is not open.

@@ -19,6 +19,7 @@ const (
 	stateFresh                // a new file, held back from the space
 	stateScratch              // a file of this device
 	stateOrphan               // without a name; lives as long as it is open
+	stateVirtual              // in the hidden folder of the space
 )
 
 // An inode is one file, folder or link as the kernel knows it. Which node of
@@ -29,6 +30,8 @@ type inode struct {
 	vol  *volume // nil for the mount root
 	ino  Ino
 	kind space.Kind
+
+	virtual virtual // of stateVirtual
 
 	// Where it is. Written with vol.mu and mu held, read with either.
 	state  state
@@ -188,6 +191,9 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 		a.Mode = syscall.S_IFDIR | 0o555
 		a.setTimes(f.started)
 		return a, nil
+	}
+	if in.virtual != nil {
+		return in.virtualAttr()
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
