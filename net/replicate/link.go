@@ -142,7 +142,7 @@ func (l *link) lookAtSpace() error {
 	s := l.r.space
 	in := changed{member: s.Member(l.peer.Device)}
 	if l.untold() {
-		in.have = s.Timeframe() // before the credentials, so that those of its authors are among them
+		in.have = s.Timeframe().Part() // before the credentials, so that those of its authors are among them
 	}
 	in.creds, in.rev = l.r.credentials()
 	todo, err := l.step(in)
