@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -34,6 +36,9 @@ func (c *command) inSpace(ctx *cli.Context, client localapi.Client, path string)
 		return "", err
 	}
 	mount := filepath.Clean(status.Mount)
+	if !filepath.IsAbs(path) && namesSpace(status.Spaces, path) {
+		return filepath.ToSlash(filepath.Clean(path)), nil
+	}
 	if rest, ok := below(mount, abs); ok {
 		return rest, nil
 	}
@@ -47,6 +52,16 @@ func (c *command) inSpace(ctx *cli.Context, client localapi.Client, path string)
 		return "", usage(ctx, "%s is not in the mount at %s", path, mount)
 	}
 	return filepath.ToSlash(filepath.Clean(path)), nil
+}
+
+// namesSpace reports whether a path begins with the name of a space, and not
+// with that of something in the present folder.
+func namesSpace(spaces []localapi.Space, path string) bool {
+	first, _, _ := strings.Cut(filepath.ToSlash(filepath.Clean(path)), "/")
+	if _, err := os.Lstat(first); err == nil {
+		return false
+	}
+	return slices.ContainsFunc(spaces, func(s localapi.Space) bool { return s.Name == first })
 }
 
 func below(mount, abs string) (string, bool) {
