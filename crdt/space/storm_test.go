@@ -214,3 +214,101 @@ func TestHostileStorm(t *testing.T) {
 		})
 	}
 }
+
+// In a storm, those who just use their files can go on, lose nothing of what
+// they save, and see the same in the end.
+func TestHonestInAStorm(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			a := founded(t)
+			t.Cleanup(func() { a.Close() })
+			b := joined(t, a, "ben", credential.Editor)
+			t.Cleanup(func() { b.Close() })
+			st := &storm{rnd: rand.New(rand.NewPCG(seed, 9)), texts: map[tree.Version]string{}, nodes: map[tree.Version]NodeID{}}
+			for range 2 {
+				st.rogues = append(st.rogues, rogueMember(t, a, credential.Editor))
+			}
+			for _, s := range []*Space{b, st.rogues[0].s, st.rogues[1].s} {
+				if err := s.AddCredentials(t.Context(), a.Credentials()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			st.all = []tree.Version{st.rogues[0].version(0)}
+			raw := [][]byte{st.rogues[0].entry(file(0, "zero\n"))}
+			st.texts[st.all[0]], st.nodes[st.all[0]] = "zero\n", id(0)
+			for i := range 80 {
+				r := pick(st.rnd, st.rogues)
+				at := r.version(0)
+				op := st.op(r, at)
+				st.all = append(st.all, at)
+				raw = append(raw, r.entry(op))
+				s := []*Space{a, b}[i%2]
+				give(t, s, pick(st.rnd, raw))
+				give(t, s, raw[len(raw)-1])
+				infos := all(t, s)
+				if len(infos) == 0 {
+					continue
+				}
+				f := pick(st.rnd, infos)
+				var err error
+				switch k := st.rnd.IntN(6); {
+				case k < 3 && f.Kind == File:
+					text, version := read(t, s, f.ID)
+					text += fmt.Sprint("saved ", i, "\n")
+					var now Info
+					if now, err = s.Save(f.ID, &version, BytesContent([]byte(text)), time.Time{}); err == nil {
+						if got, _ := read(t, s, now.ID); got != text {
+							t.Errorf("saved %q, got %q", text, got)
+						}
+					} else {
+						t.Errorf("a save failed: %v", err)
+					}
+				case k == 3:
+					_, err = s.Move(f.ID, Root, fmt.Sprint("moved", i), true)
+				case k == 4:
+					err = s.Remove(f.ID)
+				default:
+					exec := !f.Exec
+					err = s.SetAttr(f.ID, &exec, nil)
+				}
+				if err != nil && !isExpected(err) {
+					t.Errorf("%v of %+v", err, f)
+				}
+				if st.rnd.IntN(5) == 0 {
+					settle(t, s)
+				}
+			}
+			for range 3 {
+				for _, s := range []*Space{a, b} {
+					for _, r := range raw {
+						give(t, s, r)
+					}
+					settle(t, s)
+				}
+				pull(t, a, b)
+				pull(t, b, a)
+			}
+			if x, y := a.tree.Dump(), b.tree.Dump(); x != y {
+				t.Errorf("a and b differ:\n%s", differing(x, y))
+			}
+			for _, f := range all(t, a) {
+				if f.Kind != File {
+					continue
+				}
+				x, _ := read(t, a, f.ID)
+				if y, _ := read(t, b, f.ID); x != y {
+					t.Errorf("%s is %q and %q", f.Name, x, y)
+				}
+			}
+			for i, s := range []*Space{a, b} {
+				before := s.tree.Dump()
+				if err := s.Rebuild(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.tree.Dump(); got != before {
+					t.Errorf("%d rebuilt, and before:\n%s", i, differing(got, before))
+				}
+			}
+		})
+	}
+}
