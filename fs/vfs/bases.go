@@ -2,8 +2,10 @@ package vfs
 
 import (
 	"container/list"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/echofs/echofs/crdt/textdiff"
 )
@@ -167,7 +169,7 @@ func (b *bases) nearest(ino Ino, who proc, text string, opaque bool) *version {
 	if len(could) == 0 {
 		return nil
 	}
-	best, least := could[len(could)-1].v, -1
+	best, least := could[len(could)-1].v, difference{lines: -1}
 	if len(could) == 1 || opaque {
 		return best
 	}
@@ -175,8 +177,8 @@ func (b *bases) nearest(ino Ino, who proc, text string, opaque bool) *version {
 		if could[i].v.opaque {
 			continue
 		}
-		d := distance(could[i].v.text, text)
-		if least < 0 || d < least {
+		d := differenceOf(could[i].v.text, text)
+		if least.lines < 0 || d.less(least) {
 			best, least = could[i].v, d
 		}
 	}
@@ -194,12 +196,30 @@ func settled(s []shown, now time.Time) []shown {
 	return s
 }
 
-func distance(a, b string) int {
-	n := 0
-	for _, s := range textdiff.Diff(a, b) {
-		n += s.Del + len(s.Ins)
+// A difference is how far two texts are apart: lines that only one of them has,
+// then runes. A change shown as people would make it is no measure of its own:
+// the more lines differ, the more it finds in them that is alike by chance.
+type difference struct{ lines, runes int }
+
+func (d difference) less(o difference) bool {
+	return d.lines < o.lines || d.lines == o.lines && d.runes < o.runes
+}
+
+func differenceOf(a, b string) (d difference) {
+	count := map[string]int{}
+	for line := range strings.Lines(a) {
+		count[line]++
 	}
-	return n
+	for line := range strings.Lines(b) {
+		count[line]--
+	}
+	for _, n := range count {
+		d.lines += max(n, -n)
+	}
+	for _, s := range textdiff.Diff(a, b) {
+		d.runes += s.Del + utf8.RuneCountInString(s.Ins)
+	}
+	return d
 }
 
 // differ reports whether a live process knows another version than id.

@@ -31,6 +31,7 @@ func TestBasesKeepTheirBudget(t *testing.T) {
 func TestNearest(t *testing.T) {
 	v := func(id, text string) *version { return &version{id: id, text: text} }
 	old, new := v("1", "one\ntwo\n"), v("2", "zero\none\ntwo\n")
+	newest := v("4", "save 2\nby bob\nbottom\n")
 	tests := []struct {
 		name string
 		do   func(b *bases, show func(*version, bool), pass func(time.Duration))
@@ -55,6 +56,10 @@ func TestNearest(t *testing.T) {
 			pass(time.Minute)
 			show(new, false)
 		}, "zero\none and\ntwo\n", new},
+		{"read again just before, another line changed", func(_ *bases, show func(*version, bool), pass func(time.Duration)) {
+			show(v("3", "save 1\nby bob\nbottom\n"), false)
+			show(newest, false)
+		}, "save 2\nbob again\nbottom\n", newest},
 		{"perhaps seen, not", func(_ *bases, show func(*version, bool), pass func(time.Duration)) {
 			show(old, false)
 			show(new, true)
