@@ -32,6 +32,14 @@ func (f *FS) Setattr(c Caller, ino Ino, h *Handle, s SetAttr) (Attr, error) {
 	if s.UID != nil && *s.UID != f.cfg.UID || s.GID != nil && *s.GID != f.cfg.GID {
 		return Attr{}, syscall.EPERM // the owner is the mounter
 	}
+	if s.Size != nil && *s.Size == 0 {
+		in.vol.mu.Lock()
+		err := in.vol.publishStale(in, f.procs.of(c.PID))
+		in.vol.mu.Unlock()
+		if err != nil {
+			return Attr{}, err
+		}
+	}
 	if s.Size != nil {
 		if err := in.resize(f.procs.of(c.PID), h, int64(*s.Size)); err != nil {
 			return Attr{}, err

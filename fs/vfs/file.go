@@ -97,6 +97,12 @@ func (f *FS) Open(c Caller, ino Ino, flags uint32) (*Handle, error) {
 		}
 	}
 	v.mu.Lock()
+	if flags&syscall.O_TRUNC != 0 {
+		if err := v.publishStale(in, h.opener); err != nil {
+			v.mu.Unlock()
+			return nil, err
+		}
+	}
 	scratch, path := in.state == stateScratch, ""
 	if scratch {
 		path = in.osPath()
@@ -140,6 +146,9 @@ func (h *Handle) beginLocked() error {
 			in.fs.bases.show(in.ino, h.opener, c.version(), false)
 			h.content = c
 		}
+	}
+	if in.state == stateFresh && h.reads() && h.flags&syscall.O_TRUNC == 0 {
+		in.showFresh(h.opener)
 	}
 	if h.flags&syscall.O_TRUNC != 0 {
 		w, err := in.startCopy(h.opener, truncate)

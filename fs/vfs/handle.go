@@ -67,9 +67,7 @@ func (h *Handle) Read(c Caller, p []byte, off int64) (int, error) {
 	}
 	if w := in.wc; w != nil && (in.state != stateShared || w.dirty) {
 		if off == 0 && who != w.who {
-			if text, ok := w.text(); ok {
-				in.fs.bases.show(in.ino, who, &version{text: text, mtime: w.mtime}, false)
-			}
+			in.showFresh(who)
 		}
 		n, err := w.ReadAt(p, off)
 		in.mu.Unlock()

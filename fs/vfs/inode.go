@@ -46,6 +46,8 @@ type inode struct {
 	wc       *workingCopy
 	handles  map[*Handle]bool
 	cur      weak.Pointer[version] // the current text, if somebody remembers it
+	shown    weak.Pointer[version] // what processes were shown before the space had it
+	shownAt  uint64                // changes then
 	pinned   *content              // orphan: what it held
 	exec     bool                  // fresh, orphan
 	mtime    time.Time             // fresh, orphan without a working copy

@@ -19,6 +19,7 @@ func (v *volume) publish(all bool) error {
 	for {
 		d, ok := v.ready(all)
 		if !ok {
+			done, v.done = append(done, v.done...), nil
 			v.arm()
 			v.mu.Unlock()
 			break

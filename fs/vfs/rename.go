@@ -152,6 +152,11 @@ func (r *renaming) document() error {
 // fresh renames a file that the space does not have to a shared name.
 func (r *renaming) fresh() error {
 	v, in := r.v, r.src
+	if r.dst != nil {
+		if err := v.publishStale(r.dst, r.who); err != nil {
+			return err
+		}
+	}
 	if r.dst != nil && r.dst.state == stateShared && r.dst.kind == space.File {
 		return r.replace()
 	}
@@ -163,6 +168,7 @@ func (r *renaming) fresh() error {
 	}
 	if r.dst != nil {
 		if r.dst.state == stateFresh {
+			v.fs.bases.move(r.dst.ino, in.ino) // it is the next version
 			err = v.dropFresh(r.dst)
 		} else {
 			err = r.makeWay()

@@ -352,3 +352,47 @@ func TestForgetBeforeNextVersion(t *testing.T) {
 		}
 	})
 }
+
+// In the first second of a file, before anybody else hears of it, two processes
+// may already edit it, each with its own buffer.
+func TestStaleBufferOfNewFile(t *testing.T) {
+	for name, save := range map[string]func(p *process, text string){
+		"truncate and write": func(p *process, text string) { p.saveOver("doc", text, false) },
+		"write and rename": func(p *process, text string) {
+			p.saveNew("doc.new", text, false)
+			p.rename("doc.new", "doc")
+		},
+		"ftruncate": func(p *process, text string) {
+			h := p.open("doc", wr)
+			size := uint64(0)
+			_, err := p.w.fs.Setattr(p.caller(), h.Ino(), h, SetAttr{Size: &size})
+			p.must("ftruncate", err)
+			p.writeTo(h, 0, text)
+			p.close(h)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p, q := w.process(10), w.process(11)
+				p.write("doc", "one\ntwo\nthree\n")
+				for _, r := range []*process{p, q} { // from the kernel's cache, for all we see
+					r.close(r.open("doc", syscall.O_RDONLY))
+				}
+				save(p, "zero\none\ntwo\nthree\n")
+				save(q, "one\ntwo\nthree\nfour\n")
+				if got := w.process(12).read("doc"); got != "zero\none\ntwo\nthree\nfour\n" {
+					t.Errorf("doc: %q", got)
+				}
+				w.pass()
+				equal(t, "names", w.published(), []string{"doc"})
+				if got := w.text(w.node("doc")); got != "zero\none\ntwo\nthree\nfour\n" {
+					t.Errorf("doc: %q", got)
+				}
+				if a := q.stat("doc"); a.Size != uint64(len("one\ntwo\nthree\nfour\n")) {
+					t.Errorf("its author is told of %d bytes", a.Size)
+				}
+			})
+		})
+	}
+}

@@ -42,6 +42,7 @@ type volume struct {
 
 	queue []due // what to publish, soonest first
 	timer *time.Timer
+	done  []heldRecord // what the held log lets go of after the next sync
 
 	resting resting // open files that nobody has closed for long
 
