@@ -153,38 +153,6 @@ func (f *FS) number() Ino {
 	return f.nextFresh
 }
 
-// Forget says that the kernel knows a number no more. What stands for something
-// that is still there stays, without what it had cached: the kernel may ask
-// for it again at any time.
-func (f *FS) Forget(ino Ino) {
-	in, err := f.inode(ino)
-	if err != nil || in.vol == nil {
-		return
-	}
-	if !in.mu.TryLock() {
-		return // in use
-	}
-	in.forgot = true
-	done := in.doneLocked()
-	in.mu.Unlock()
-	if done {
-		f.drop(in)
-	}
-}
-
-// doneLocked reports whether nobody will ask for an inode again; in.mu is held.
-func (in *inode) doneLocked() bool {
-	return in.forgot && len(in.handles) == 0 && (in.state == stateOrphan || in.state == stateVirtual || in.state == stateScratch && in.gone)
-}
-
-// drop forgets an inode that has no name and is not open.
-func (f *FS) drop(in *inode) {
-	f.mu.Lock()
-	delete(f.inodes, in.ino)
-	f.mu.Unlock()
-	f.bases.forget(in.ino)
-}
-
 func (f *FS) now() time.Time { return f.cfg.Now() }
 
 // who returns a function that finds the caller's process when it is needed.

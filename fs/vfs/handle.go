@@ -259,16 +259,12 @@ func (h *Handle) Release(Caller) error {
 		}
 	}
 	h.content, h.old = nil, nil
-	done := in.doneLocked()
 	in.mu.Unlock()
 	h.osMu.Lock()
 	if h.os != nil {
 		h.os.Close()
 	}
 	h.osMu.Unlock()
-	if done {
-		defer in.fs.drop(in)
-	}
 	var err error
 	if dirty || last && h.writes() {
 		if err = in.commit(true); err != nil {
@@ -277,6 +273,12 @@ func (h *Handle) Release(Caller) error {
 	}
 	if last || h.writes() {
 		v.released(in, err, h.writes())
+	}
+	in.mu.Lock()
+	done := in.doneLocked()
+	in.mu.Unlock()
+	if done {
+		in.fs.drop(in)
 	}
 	return err
 }

@@ -3,9 +3,11 @@ package vfs
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,7 +68,14 @@ func runModel(t *testing.T, seed uint64, steps int, each bool, tick time.Duratio
 		}
 		m.open = nil
 	}
+	forget := rand.New(rand.NewPCG(seed, 2))
 	for range steps {
+		if forget.IntN(3) == 0 { // the kernel is short of memory
+			w.fs.mu.Lock()
+			inos := slices.Sorted(maps.Keys(w.fs.inodes))
+			w.fs.mu.Unlock()
+			w.fs.Forget(inos[forget.IntN(len(inos))])
+		}
 		if each {
 			compare(t, w, p, m, trace)
 		}

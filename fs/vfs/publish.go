@@ -191,6 +191,9 @@ func (v *volume) publishFresh(in *inode) error {
 	if isText {
 		v.fs.bases.published(in.ino, who, &version{id: info.Version, text: text, mtime: info.Mtime})
 	}
+	if in.doneLocked() {
+		v.dropLocked(in)
+	}
 	if name != in.name || dir != in.parent {
 		v.announce(in.parent, in.name)
 		v.announce(dir, name)

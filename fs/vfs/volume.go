@@ -46,6 +46,8 @@ type volume struct {
 
 	resting resting // open files that nobody has closed for long
 
+	late []*inode // what Forget was too early for; guarded by fs.mu
+
 	timesMu sync.Mutex // leaf; guards the field below
 	times   map[space.NodeID]time.Time
 }
