@@ -20,7 +20,6 @@ type Trace struct {
 	Kind    Kind   // if Written
 	Hash    [32]byte
 	Size    int64
-	Text    bool
 	Base    Version   // of an edit: the content whose document it changes
 	Change  [32]byte  // of an edit: hash of the change
 	Over    []Version // of content and edits: what they replace
@@ -37,15 +36,12 @@ func TraceOf(feed [32]byte, op *Op) (Trace, bool) {
 	}
 	if c := op.Content; c != nil {
 		t.Written, t.Kind, t.Size, t.Over = true, c.Kind, int64(len(c.Data)), c.Over
-		switch c.Kind {
-		case Blob:
+		if c.Kind == Blob {
 			t.Hash, t.Size = [32]byte(c.Hash), c.Size
-		case Bytes:
-			t.Text = IsText(c.Data)
 		}
 	}
 	if e := op.Edit; e != nil {
-		t.Kind, t.Text, t.Base, t.Over = Bytes, true, e.Base, e.Over
+		t.Kind, t.Base, t.Over = Bytes, e.Base, e.Over
 	}
 	return t, t.Placed || t.Written || t.IsEdit()
 }
@@ -71,7 +67,7 @@ func (t *Trace) Key(id NodeID) []byte {
 // together with its key.
 func (t *Trace) Encode() []byte {
 	b := make([]byte, 0, 128+len(t.Name)+40*len(t.Over))
-	b = append(b, traceVersion, bit(t.Placed)|bit(t.Written)<<1|bit(t.IsEdit())<<2|bit(t.Text)<<3)
+	b = append(b, traceVersion, bit(t.Placed)|bit(t.Written)<<1|bit(t.IsEdit())<<2)
 	b = binary.AppendUvarint(b, t.Seq)
 	b = binary.AppendVarint(b, t.Time)
 	if t.Placed {
@@ -104,7 +100,7 @@ func DecodeTrace(key, value []byte) (Trace, error) {
 	t.Feed = [32]byte(k.bytes(32))
 	t.N = k.fixed()
 	version, flags := r.byte(), r.byte()
-	t.Placed, t.Written, t.Text = flags&1 != 0, flags&2 != 0, flags&8 != 0
+	t.Placed, t.Written = flags&1 != 0, flags&2 != 0
 	t.Seq, t.Time = r.uint(), r.int()
 	if t.Placed {
 		t.Parent = NodeID(r.bytes(16))
