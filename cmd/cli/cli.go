@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -56,6 +57,10 @@ const exitCodes = `   0  it worked
 func Run(ctx context.Context, env Env, args []string) int {
 	c := &command{Env: env, ui: newUI(env)}
 	app := c.app()
+	if n := len(args) - 1; n > 0 && args[n] == completionArg {
+		c.complete(ctx, app, args[:n])
+		return exitOK
+	}
 	err := app.RunContext(ctx, reorder(app, help(app, args)))
 	if err == nil {
 		return exitOK
@@ -111,7 +116,6 @@ the daemon. Start with:
 		Writer:                 c.Stdout,
 		ErrWriter:              c.Stderr,
 		Reader:                 c.Stdin,
-		EnableBashCompletion:   true,
 		Suggest:                false,
 		UseShortOptionHandling: false,
 		CustomAppHelpTemplate:  appHelp,
@@ -201,11 +205,6 @@ func (c *command) branch(cmd *cli.Command) *cli.Command {
 	cmd.OnUsageError = usageError
 	cmd.Flags = append(cmd.Flags, homeFlag())
 	cmd.Action = c.group
-	cmd.BashComplete = func(*cli.Context) {
-		for _, sub := range cmd.Subcommands {
-			c.ui.printf("%s\n", sub.Name)
-		}
-	}
 	cmd.HideHelpCommand = true
 	cmd.UsageText = "echofs " + cmd.Name + " COMMAND [ARGUMENTS]"
 	return cmd
@@ -287,20 +286,46 @@ func usage(ctx *cli.Context, format string, args ...any) error {
 }
 
 func usageError(ctx *cli.Context, err error, _ bool) error {
-	if ctx.Bool(cli.BashCompletionFlag.Names()[0]) {
-		return nil
+	return usage(ctx, "%s", flagError(err))
+}
+
+// The complaints of package flag, which writes options with one dash.
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	lonelyFlag  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+	badValue    = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^ :]+): .*$`)
+)
+
+// flagError says in our words what is wrong with an option.
+func flagError(err error) string {
+	message := err.Error()
+	if m := unknownFlag.FindStringSubmatch(message); m != nil {
+		return "there is no option --" + m[1]
 	}
-	return usage(ctx, "%v", err)
+	if m := lonelyFlag.FindStringSubmatch(message); m != nil {
+		return "--" + m[1] + " needs a value"
+	}
+	if m := badValue.FindStringSubmatch(message); m != nil {
+		if m[2] == "ttl" || m[2] == "timeout" {
+			return fmt.Sprintf("--%s %s is not a duration, such as 10m or 48h", m[2], m[1])
+		}
+		return fmt.Sprintf("--%s cannot be %s", m[2], m[1])
+	}
+	return message
 }
 
 // home is the folder of the daemon that a command means.
 func (c *command) home(ctx *cli.Context) (string, error) {
-	dir := ""
 	for _, scope := range ctx.Lineage() {
-		if dir = scope.String("home"); dir != "" {
-			break
+		if dir := scope.String("home"); dir != "" {
+			return c.homeAt(dir)
 		}
 	}
+	return c.homeAt("")
+}
+
+// homeAt is the folder that --home dir means; it may be empty.
+func (c *command) homeAt(dir string) (string, error) {
 	if dir == "" {
 		dir = c.Getenv("ECHOFS_HOME")
 	}
@@ -326,12 +351,21 @@ func (c *command) client(ctx *cli.Context) (localapi.Client, error) {
 	return localapi.Client{Home: home}, err
 }
 
+// clientAt is the connection to the daemon that --home dir means.
+func (c *command) clientAt(dir string) (localapi.Client, error) {
+	home, err := c.homeAt(dir)
+	return localapi.Client{Home: home}, err
+}
+
 // help turns `help space share` into `space share --help`.
 func help(app *cli.App, args []string) []string {
 	if len(args) < 2 || args[1] != "help" && args[1] != "h" {
 		return args
 	}
 	commands, asked := app.Commands, args[2:]
+	if len(asked) == 1 && asked[0] == "help" {
+		asked = nil
+	}
 	for _, name := range asked {
 		at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(name) })
 		if at < 0 {
@@ -376,9 +410,6 @@ func reorder(app *cli.App, args []string) []string {
 		out = append(append(out, options...), arg)
 		options = nil
 		commands, flags = commands[at].Subcommands, append(slices.Clone(flags), commands[at].Flags...)
-	}
-	if n := len(args) - 1; n > 0 && args[n] == "--generate-bash-completion" {
-		return args // it must stay last
 	}
 	return append(append(out, options...), rest...)
 }

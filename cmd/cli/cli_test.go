@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +132,11 @@ func TestCommands(t *testing.T) {
 		{args: "space create a b", code: exitUsage, errOut: "it takes one argument, NAME"},
 		{args: "status extra", code: exitUsage, errOut: "it takes no arguments"},
 		{args: "status --bogus", code: exitUsage, errOut: "see echofs status --help"},
-		{args: "--bogus status", code: exitUsage, errOut: "not defined"},
+		{args: "--bogus status", code: exitUsage, errOut: "there is no option --bogus"},
+		{args: "status --home", code: exitUsage, errOut: "--home needs a value"},
+		{args: "space share notes --ttl 5", code: exitUsage, errOut: `--ttl "5" is not a duration, such as 10m`},
+		{args: "status --json=perhaps", code: exitUsage, errOut: `--json cannot be "perhaps"`},
+		{args: "help help", out: "EXIT CODES"},
 		{args: "status", out: "PROBLEMS"},
 		{args: "space create notes", code: exitBusy, errOut: "taken"},
 		{args: "space info nope", code: exitNotFound, errOut: "→ see echofs space list"},
@@ -159,8 +165,6 @@ func TestCommands(t *testing.T) {
 		{args: "completion zsh", out: "#compdef"},
 		{args: "completion fish", out: "complete -c echofs"},
 		{args: "completion tcsh", code: exitUsage, errOut: "bash, zsh, fish"},
-		{args: "space info --generate-bash-completion", out: "notes\nwork\n"},
-		{args: "space --generate-bash-completion", out: "share\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -193,6 +197,68 @@ func TestShareEndsWithTheInvitation(t *testing.T) {
 	}
 	if want := (localapi.ShareRequest{Role: "reader", TTL: 10 * time.Minute}); f.share != want {
 		t.Errorf("asked for %+v, want %+v", f.share, want)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	home := start(t, &fake{})
+	spaces := "notes\nwork\n"
+	tests := []struct{ line, want string }{
+		{"", "up\ndown\nstatus\nonline\noffline\nspace\napp\nlog\ndiff\nrestore\nundelete\ncompletion\nversion\n"},
+		{"space", "create\nlist\ninfo\nshare\njoin\nmembers\nrebuild\n"},
+		{"help space", "create\nlist\ninfo\nshare\njoin\nmembers\nrebuild\n"},
+		{"space info", spaces},
+		{"space info notes", ""},
+		{"space create", ""},
+		{"help space info", ""},
+		{"nonsense", ""},
+		{"space nonsense", ""},
+		{"space list", ""},
+		{"space share --role reader", spaces},
+		{"space share notes --role", "reader\neditor\nadmin\n"},
+		{"space share notes --", "--home\n--role\n--ttl\n--json\n--help\n"},
+		{"space share notes --r", "--home\n--role\n--ttl\n--json\n--help\n"},
+		{"--home /nowhere space info", ""},
+		{"space info --home /nowhere", ""},
+		{"app open", "notes/board\nwork/board\nchart\n"},
+		{"app open --space", spaces},
+		{"up --log", "debug\ninfo\nwarn\nerror\n"},
+		{"up --mount", ""},
+		{"completion", "bash\nzsh\nfish\n"},
+	}
+	for _, tt := range tests {
+		got := run(home, "", append(strings.Fields(tt.line), "--generate-bash-completion")...)
+		if got.code != 0 || got.out != tt.want {
+			t.Errorf("%s: code %d, %q, want %q", tt.line, got.code, got.out, tt.want)
+		}
+	}
+}
+
+// TestBashCompletionExpandsNothing: a space or app may be called what a peer chose.
+func TestBashCompletionExpandsNothing(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash")
+	}
+	dir := t.TempDir()
+	script := bashCompletion + `
+echofs() { printf '%s\n' '$(touch owned)' '` + "`touch owned`" + `' 'two words' plain; }
+COMP_WORDS=(echofs space info "$1"); COMP_CWORD=3
+_echofs
+printf '%s\n' "${COMPREPLY[@]}"`
+	for cur, want := range map[string]string{
+		"":      `\$\(touch\ owned\)` + "\n\\`touch\\ owned\\`\n" + `two\ words` + "\nplain\n",
+		`two\ `: "two\\ words\n",
+		"p":     "plain\n",
+	} {
+		cmd := exec.Command(bash, "-c", script, "bash", cur)
+		cmd.Dir = dir
+		if got, err := cmd.Output(); err != nil || string(got) != want {
+			t.Errorf("%q completes to %q, want %q; %v", cur, got, want, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("a name was run: %v, %v", left, err)
 	}
 }
 

@@ -2,26 +2,38 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 )
 
-// The program completes its own line when its last argument is
-// --generate-bash-completion; the scripts only ask it.
+// The program completes its own line when its last argument is completionArg;
+// the scripts only ask it. What it answers may be a name that a peer chose: the
+// scripts must not let the shell expand it.
+const completionArg = "--generate-bash-completion"
+
 const (
 	bashCompletion = `_echofs() {
-  local words=("${COMP_WORDS[@]:0:$COMP_CWORD}") cur="${COMP_WORDS[COMP_CWORD]}"
+  local words=("${COMP_WORDS[@]:0:$COMP_CWORD}") cur="${COMP_WORDS[COMP_CWORD]}" line
   [[ "$cur" == -* ]] && words+=("$cur")
-  COMPREPLY=($(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
+  COMPREPLY=()
+  while IFS= read -r line; do
+    printf -v line %q "$line"
+    [[ "$line" == "$cur"* ]] && COMPREPLY+=("$line")
+  done < <("${words[@]}" --generate-bash-completion 2>/dev/null)
 }
 complete -o default -F _echofs echofs
 `
 	zshCompletion = `#compdef echofs
 _echofs() {
-  local -a opts
-  opts=("${(@f)$(${words[1,CURRENT-1]} --generate-bash-completion 2>/dev/null)}")
-  compadd -a opts
+  local -a line opts
+  line=("${(@)words[1,CURRENT-1]}")
+  [[ "${words[CURRENT]}" == -* ]] && line+=("${words[CURRENT]}")
+  opts=("${(@f)$("${line[@]}" --generate-bash-completion 2>/dev/null)}")
+  opts=("${(@)opts:#}")
+  if (( $#opts )); then compadd -a opts; else _files; fi
 }
 compdef _echofs echofs
 `
@@ -54,23 +66,130 @@ func (c *command) completion() *cli.Command {
 			}
 			return nil
 		},
-		BashComplete: func(*cli.Context) { c.ui.printf("bash\nzsh\nfish\n") },
 	})
 }
 
-// completeSpaces offers the names of the spaces.
-func (c *command) completeSpaces(ctx *cli.Context) {
-	client, err := c.client(ctx)
+// complete answers what may stand at the end of args, the line so far without
+// completionArg: a command, an option, its value, or an argument.
+func (c *command) complete(ctx context.Context, app *cli.App, args []string) {
+	helping := len(args) > 1 && (args[1] == "help" || args[1] == "h")
+	if helping {
+		args = args[1:]
+	}
+	commands, flags := app.Commands, app.Flags
+	var cmd *cli.Command
+	home, given := "", 0 // how many arguments there are already
+	for i := 1; i < len(args); i++ {
+		arg, last := args[i], i == len(args)-1
+		switch at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(arg) }); {
+		case arg == "--":
+			if last {
+				c.offerOptions(flags)
+			}
+			return
+		case strings.HasPrefix(arg, "-") && arg != "-":
+			name, value, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+			switch {
+			case !takesValue(flags, arg) && !joined:
+				if last {
+					c.offerOptions(flags)
+					return
+				}
+			case joined:
+			case last:
+				c.offerValues(ctx, home, name)
+				return
+			default:
+				i++
+				value = args[i]
+			}
+			if name == "home" {
+				home = value
+			}
+		case at >= 0:
+			cmd, commands, flags = commands[at], commands[at].Subcommands, slices.Concat(flags, commands[at].Flags)
+		default:
+			given++
+		}
+	}
+	switch {
+	case len(commands) > 0 && given == 0:
+		for _, sub := range commands {
+			c.offer(sub.Name)
+		}
+	case cmd != nil && !helping && given < len(strings.Fields(cmd.ArgsUsage)):
+		c.offerArguments(ctx, home, cmd)
+	}
+}
+
+func (c *command) offer(words ...string) {
+	for _, w := range words {
+		if clean(w) == strings.ReplaceAll(w, `\`, `\\`) { // what cannot be shown cannot be typed
+			c.ui.printf("%s\n", w)
+		}
+	}
+}
+
+func (c *command) offerOptions(flags []cli.Flag) {
+	var names []string
+	for _, f := range flags {
+		if name := "--" + f.Names()[0]; !slices.Contains(names, name) { // each command has its own --home
+			names = append(names, name)
+		}
+	}
+	c.offer(append(names, "--help")...)
+}
+
+func (c *command) offerValues(ctx context.Context, home, option string) {
+	switch option {
+	case "role":
+		c.offer("reader", "editor", "admin")
+	case "log":
+		c.offer("debug", "info", "warn", "error")
+	case "space":
+		c.offerSpaces(ctx, home)
+	}
+}
+
+func (c *command) offerArguments(ctx context.Context, home string, cmd *cli.Command) {
+	switch cmd.Name {
+	case "completion":
+		c.offer("bash", "zsh", "fish")
+	case "info", "share", "members", "rebuild":
+		c.offerSpaces(ctx, home)
+	case "open":
+		client, err := c.clientAt(home)
+		if err != nil {
+			return
+		}
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		apps, err := client.Apps(wait)
+		if err != nil {
+			return
+		}
+		for _, a := range apps {
+			if _, err := pickApp(apps, "", a.Name); err == nil {
+				c.offer(a.Name)
+			} else {
+				c.offer(a.Space + "/" + a.Name)
+			}
+		}
+	}
+}
+
+func (c *command) offerSpaces(ctx context.Context, home string) {
+	client, err := c.clientAt(home)
 	if err != nil {
 		return
 	}
-	wait, cancel := context.WithTimeout(ctx.Context, time.Second)
+	wait, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	spaces, err := client.Spaces(wait)
 	if err != nil {
 		return
 	}
 	for _, s := range spaces {
-		c.ui.printf("%s\n", clean(s.Name))
+		c.offer(s.Name)
 	}
 }

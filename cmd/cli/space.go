@@ -127,7 +127,6 @@ func (c *command) spaceInfo() *cli.Command {
 			}
 			return nil
 		},
-		BashComplete: c.completeSpaces,
 	})
 }
 
@@ -174,7 +173,6 @@ EXAMPLES
 			c.ui.printf("%s\n", inv.URL)
 			return nil
 		},
-		BashComplete: c.completeSpaces,
 	})
 }
 
@@ -258,7 +256,6 @@ func (c *command) spaceMembers() *cli.Command {
 			c.ui.table([]string{"NAME", "ROLE", "STATE", "DEVICES", "IDENTITY"}, rows)
 			return nil
 		},
-		BashComplete: c.completeSpaces,
 	})
 }
 
@@ -283,6 +280,5 @@ EXAMPLES
 			s, err := client.Rebuild(ctx.Context, ctx.Args().First())
 			return c.printSpace(ctx, s, err)
 		},
-		BashComplete: c.completeSpaces,
 	})
 }
