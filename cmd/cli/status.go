@@ -47,6 +47,11 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 	if len(s.Spaces) > 0 {
 		c.ui.printf("\n")
 		c.printSpaces(s.Spaces)
+		for _, space := range s.Spaces {
+			if space.Missing > 0 {
+				c.ui.printf("%s: %s of files still to come\n", clean(space.Name), plural(space.Missing, "piece", "pieces"))
+			}
+		}
 	}
 	if len(s.Links) > 0 {
 		rows := make([][]string, len(s.Links))
