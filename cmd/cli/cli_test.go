@@ -158,6 +158,7 @@ func TestCommands(t *testing.T) {
 		{args: "app open board", code: exitUsage, errOut: "echofs app open notes/board"},
 		{args: "app open nope", code: exitNotFound, errOut: "see echofs app list"},
 		{args: "--home /nowhere/at/all status", code: exitNotRunning, errOut: "echofs up"},
+		{args: "--home /dev/null status", code: exitNotRunning, errOut: "echofs up"},
 		{args: "status --home /nowhere/at/all", code: exitNotRunning, errOut: "echofs up"},
 		{args: "up --log loud", code: exitUsage, errOut: "--log loud"},
 		{args: "version --json", out: `"daemon": "v1"`},

@@ -66,7 +66,12 @@ type daemon struct {
 // committed, unmounted and closed everything.
 func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 	if err := os.MkdirAll(cfg.Home, 0o700); err != nil {
-		return fmt.Errorf("making the home: %w", err)
+		return &localapi.Error{
+			Code:    localapi.Failed,
+			Message: fmt.Sprintf("the home %s cannot be made: %v", cfg.Home, err),
+			Next:    "choose another folder with --home DIR or ECHOFS_HOME",
+			Err:     err,
+		}
 	}
 	unlock, err := lock(cfg.Home)
 	if err != nil {
@@ -106,9 +111,16 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err error) {
 	fail := func(err error) { d.fail(err) }
 
-	if d.device, err = d.openIdentity(); err != nil {
+	forget, err := d.openIdentity()
+	if err != nil {
 		return err
 	}
+	used := false // somebody may have seen the identity
+	defer func() {
+		if err != nil && !used {
+			err = errors.Join(err, forget())
+		}
+	}()
 
 	signals := signaling.NewServer(signaling.ServerConfig{Log: d.part("signaling")})
 	d.web = web.New(web.Config{Spaces: d.openSpaces, Signal: signals, Hosts: hostsOf(d.settings.Signal), Log: d.part("web")})
@@ -159,6 +171,7 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 	if err != nil {
 		return err
 	}
+	used = true
 	defer start(ctx, "command socket", fail, func(ctx context.Context) error {
 		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
 	})()
@@ -181,15 +194,17 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 // part is the logger of one part.
 func (d *daemon) part(name string) *slog.Logger { return d.log.With("part", name) }
 
-// openIdentity loads this device's keys, or makes them on the first run.
-func (d *daemon) openIdentity() (*identity.Device, error) {
+// openIdentity loads this device's keys, or makes them on the first run. forget
+// undoes the making: a run that never was ready must not decide what the device
+// is called.
+func (d *daemon) openIdentity() (forget func() error, err error) {
 	dir := filepath.Join(d.Home, "identity")
-	device, err := identity.Load(dir)
+	d.device, err = identity.Load(dir)
 	if err == nil {
-		if d.Name != "" && d.Name != device.Name() {
-			d.log.Warn("the identity has a name already, --name is ignored", "name", device.Name())
+		if d.Name != "" && d.Name != d.device.Name() {
+			d.log.Warn(fmt.Sprintf("--name is ignored: this device is called %s since its first run", d.device.Name()))
 		}
-		return device, nil
+		return func() error { return nil }, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device cannot be used: " + err.Error(), Next: "correct " + dir + ", or restore it from a backup", Err: err}
@@ -204,10 +219,10 @@ func (d *daemon) openIdentity() (*identity.Device, error) {
 	if err := identity.CheckName(name); err != nil {
 		return nil, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--name %q: %v", name, err), Next: "for example --name ann@laptop", Err: err}
 	}
-	if device, err = identity.Create(dir, name); err != nil {
+	if d.device, err = identity.Create(dir, name); err != nil {
 		return nil, fmt.Errorf("making the identity of this device: %w", err)
 	}
-	return device, nil
+	return func() error { return os.RemoveAll(dir) }, nil
 }
 
 // listen takes the address of the web server.
@@ -225,6 +240,14 @@ func (d *daemon) listen() error {
 			Code:    localapi.Busy,
 			Message: fmt.Sprintf("another program listens at %s", d.plan.listen),
 			Next:    "choose another address with --http, for example --http 127.0.0.1:0, which picks a free port",
+			Err:     err,
+		}
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return &localapi.Error{
+			Code:    localapi.Failed,
+			Message: fmt.Sprintf("--http %s is not an address of this machine", d.plan.listen),
+			Next:    "choose one that ip addr lists, or 0.0.0.0 for all of them",
 			Err:     err,
 		}
 	}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/identity"
 )
 
 func TestLock(t *testing.T) {
@@ -133,5 +136,35 @@ func TestIdler(t *testing.T) {
 		if got := i.tick(total); got != tt.want {
 			t.Errorf("tick %d: got %v", n, got)
 		}
+	}
+}
+
+// TestFailedFirstRun: a run that never was ready leaves the choice of a name
+// open, and one with an identity keeps it.
+func TestFailedFirstRun(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := Config{Home: t.TempDir(), Mount: t.TempDir(), HTTP: l.Addr().String()}
+	dir := filepath.Join(cfg.Home, "identity")
+	fails := func() {
+		t.Helper()
+		if e := localapi.AsError(Run(context.Background(), cfg, nil)); e.Code != localapi.Busy {
+			t.Fatalf("got %+v", e)
+		}
+	}
+	fails()
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an identity is left: %v", err)
+	}
+	made, err := identity.Create(dir, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails()
+	if kept, err := identity.Load(dir); err != nil || kept.Identity() != made.Identity() {
+		t.Errorf("the identity is not what it was: %v", err)
 	}
 }

@@ -278,11 +278,11 @@ func (d *daemon) sorted() []*openSpace {
 
 // checkName tells whether a new space can have that name here.
 func (d *daemon) checkName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > 100 || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || identity.CheckName(name) != nil {
+	if name == "" || name == "." || name == ".." || len(name) > 100 || strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || identity.CheckName(name) != nil {
 		return &localapi.Error{
 			Code:    localapi.Usage,
 			Message: fmt.Sprintf("a space cannot be called %q", name),
-			Next:    "use letters, digits, spaces, - and _, at most 100 of them, and no dot at the beginning",
+			Next:    "use letters, digits, spaces, - and _, at most 100 of them, and no dot or - at the beginning",
 		}
 	}
 	d.mu.Lock()

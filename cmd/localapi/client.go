@@ -153,14 +153,14 @@ func (c Client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return &Error{
 			Code:    NotRunning,
 			Message: "no daemon is running for " + c.Home,
 			Next:    "start one in another terminal: echofs up",
 			Err:     err,
 		}
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission), ofAnother(c.Home):
 		return &Error{
 			Code:    Refused,
 			Message: "the daemon of " + c.Home + " belongs to another user",
@@ -169,6 +169,17 @@ func (c Client) unreachable(err error) error {
 		}
 	}
 	return c.broken(err)
+}
+
+// ofAnother tells whether the socket of home belongs to another user, whose
+// daemon hangs up on us.
+func ofAnother(home string) bool {
+	info, err := os.Lstat(SocketPath(home))
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid != uint32(os.Geteuid())
 }
 
 // broken reports a daemon that went away in the middle of an answer.
