@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/restic/chunker"
 )
@@ -25,9 +26,7 @@ func newChunker() *chunker.Chunker {
 // Write stores all of r and returns its name. A full disk is an error that
 // wraps ENOSPC; the chunks written until then are found again by the next try.
 func (s *Store) Write(ctx context.Context, r io.Reader) (Ref, error) {
-	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
-	small := (*buf)[:maxInline+1]
+	small := make([]byte, maxInline+1)
 	n, err := io.ReadFull(r, small)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return s.finish(encodeInline(small[:n]), int64(n))
@@ -35,22 +34,37 @@ func (s *Store) Write(ctx context.Context, r io.Reader) (Ref, error) {
 	if err != nil {
 		return Ref{}, fmt.Errorf("storing a file: %w", err)
 	}
-	return s.writeChunks(ctx, io.MultiReader(bytes.NewReader(bytes.Clone(small)), r), *buf)
+	return s.writeChunks(ctx, io.MultiReader(bytes.NewReader(small), r))
 }
 
-func (s *Store) writeChunks(ctx context.Context, r io.Reader, buf []byte) (Ref, error) {
+// writers is how many chunks of a file are hashed and written at once, while the
+// next one is read and cut.
+const writers = 2
+
+func (s *Store) writeChunks(ctx context.Context, r io.Reader) (Ref, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	defer all.Wait()
+	slots := make(chan struct{}, writers)
 	c := s.chunkers.Get().(*chunker.Chunker)
 	defer s.chunkers.Put(c)
 	c.ResetWithBoundaries(r, polynomial, minChunk, MaxChunk)
-	var chunks []chunkRef
+	var chunks []*chunkRef
 	size := int64(0)
 	for {
-		if err := ctx.Err(); err != nil {
-			return Ref{}, err
+		if ctx.Err() != nil {
+			return Ref{}, context.Cause(ctx)
 		}
-		chunk, err := c.Next(buf[:0])
+		buf := s.buffers.Get().(*[]byte)
+		chunk, err := c.Next((*buf)[:0])
 		if errors.Is(err, io.EOF) {
-			return s.finish(encodeChunks(chunks), size)
+			s.buffers.Put(buf)
+			all.Wait()
+			if ctx.Err() != nil {
+				return Ref{}, context.Cause(ctx)
+			}
+			return s.finish(encodeChunks(values(chunks)), size)
 		}
 		if err != nil {
 			return Ref{}, fmt.Errorf("storing a file: %w", err)
@@ -58,13 +72,27 @@ func (s *Store) writeChunks(ctx context.Context, r io.Reader, buf []byte) (Ref, 
 		if len(chunks) == maxChunks {
 			return Ref{}, ErrTooLarge
 		}
-		hash := sha256.Sum256(chunk.Data)
-		if err := s.put(hash, chunk.Data); err != nil {
-			return Ref{}, err
-		}
 		size += int64(len(chunk.Data))
-		chunks = append(chunks, chunkRef{hash, size})
+		ref := &chunkRef{end: size}
+		chunks = append(chunks, ref)
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			ref.hash = sha256.Sum256(chunk.Data)
+			if err := s.put(ref.hash, chunk.Data); err != nil {
+				cancel(err)
+			}
+			s.buffers.Put(buf)
+		})
 	}
+}
+
+func values(refs []*chunkRef) []chunkRef {
+	out := make([]chunkRef, len(refs))
+	for i, r := range refs {
+		out[i] = *r
+	}
+	return out
 }
 
 // finish stores the manifest.

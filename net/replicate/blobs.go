@@ -113,16 +113,13 @@ func (r *Replicator) arrived(l *link, h chunkID, data []byte) error {
 	if !ok {
 		return fmt.Errorf("%w: a chunk nobody asked for", errProtocol)
 	}
-	if sha256.Sum256(data) != h {
+	if err := r.space.PutChunk(h, data); err != nil { // which has verified it
 		r.mu.Lock()
 		r.fetch.failed(h)
 		r.mu.Unlock()
-		return fmt.Errorf("%w: wrong bytes for a chunk", errProtocol)
-	}
-	if err := r.space.PutChunk(h, data); err != nil {
-		r.mu.Lock()
-		r.fetch.failed(h)
-		r.mu.Unlock()
+		if sha256.Sum256(data) != h {
+			return fmt.Errorf("%w: wrong bytes for a chunk", errProtocol)
+		}
 		return fmt.Errorf("chunk of a peer: %w", err)
 	}
 	r.mu.Lock()
@@ -154,6 +151,14 @@ func (l *link) readBlobs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading chunks from peer: %w", err)
 		}
+		if f.Type == frameChunk {
+			select {
+			case l.chunks <- f:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			continue
+		}
 		if err := l.gotBlobFrame(f); err != nil {
 			return err
 		}
@@ -163,13 +168,26 @@ func (l *link) readBlobs(ctx context.Context) error {
 	}
 }
 
-func (l *link) gotBlobFrame(f wire.Frame) error {
-	if f.Type == frameChunk {
-		if len(f.Body) < len(chunkID{}) {
-			return fmt.Errorf("%w: short chunk", errProtocol)
+// storeChunks stores chunks while the next ones are on their way. Those that are
+// left when the link ends count as asked for and not answered.
+func (l *link) storeChunks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case f := <-l.chunks:
+			if len(f.Body) < len(chunkID{}) {
+				return fmt.Errorf("%w: short chunk", errProtocol)
+			}
+			if err := l.r.arrived(l, chunkID(f.Body), f.Body[len(chunkID{}):]); err != nil {
+				return err
+			}
+			l.blobs.Reuse(f)
 		}
-		return l.r.arrived(l, chunkID(f.Body), f.Body[len(chunkID{}):])
 	}
+}
+
+func (l *link) gotBlobFrame(f wire.Frame) error {
 	var m want
 	if err := f.Decode(&m); err != nil {
 		return fmt.Errorf("%w: %w", errProtocol, err)
@@ -210,6 +228,11 @@ func (l *link) gotBlobFrame(f wire.Frame) error {
 // answer at a time. Before the peer has shown that it is a member it hears
 // nothing, but what it asks for meanwhile waits for that.
 func (l *link) writeBlobs(ctx context.Context) error {
+	defer func() {
+		if l.next != nil {
+			<-l.next.done
+		}
+	}()
 	for {
 		busy, err := l.writeBlob()
 		if err != nil {
@@ -245,6 +268,7 @@ func (l *link) writeBlob() (busy bool, err error) {
 	l.offers = l.offers[len(offers):]
 	wants := l.wants[:min(len(l.wants), 1)]
 	l.wants = l.wants[len(wants):]
+	soon := l.wants[:min(len(l.wants), 1)]
 	l.mu.Unlock()
 	if len(offers) > 0 {
 		if err := l.blobs.Send(frameOffer, want{offers}); err != nil {
@@ -252,16 +276,44 @@ func (l *link) writeBlob() (busy bool, err error) {
 		}
 	}
 	for _, h := range wants {
-		if err := l.serve(h); err != nil {
+		if err := l.serve(h, soon); err != nil {
 			return false, err
 		}
 	}
 	return len(offers)+len(wants) > 0, nil
 }
 
-// serve answers a question for one chunk.
-func (l *link) serve(h chunkID) error {
-	data, ok := l.chunk(h)
+// reading is a chunk that is being read from the disk while the one before it is
+// sent.
+type reading struct {
+	hash chunkID
+	done chan struct{} // closed when what is below is set
+	data []byte
+	ok   bool
+}
+
+// serve answers a question for one chunk, and begins to read the one to send
+// after it.
+func (l *link) serve(h chunkID, soon []chunkID) error {
+	var data []byte
+	var ok bool
+	if n := l.next; n != nil {
+		<-n.done
+		if l.next = nil; n.hash == h {
+			data, ok = n.data, n.ok
+		}
+	}
+	if !ok {
+		data, ok = l.chunk(h)
+	}
+	for _, h := range soon {
+		n := &reading{hash: h, done: make(chan struct{})}
+		l.next = n
+		go func() {
+			defer close(n.done)
+			n.data, n.ok = l.chunk(n.hash)
+		}()
+	}
 	if !ok {
 		l.mu.Lock()
 		if len(l.asked) < maxInVain {
@@ -272,8 +324,7 @@ func (l *link) serve(h chunkID) error {
 			return l.blobs.Send(frameNone, want{[]chunkID{h}})
 		}
 	}
-	body := make([]byte, 0, len(h)+len(data))
-	return l.blobs.WriteFrame(frameChunk, append(append(body, h[:]...), data...))
+	return l.blobs.WriteLarge(frameChunk, h[:], data)
 }
 
 func (l *link) chunk(h chunkID) ([]byte, bool) {

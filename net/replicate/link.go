@@ -32,9 +32,11 @@ type link struct {
 	sync  *wire.Conn
 	blobs *wire.Conn
 
-	inbox    chan input    // from the reader to the acceptor; bounds what waits in memory
-	wake     chan struct{} // capacity 1: out has grown
-	wakeBlob chan struct{} // capacity 1: something for the Blobs stream
+	chunks   chan wire.Frame // capacity 1: chunks that have come and are not stored
+	next     *reading        // the chunk to send next; of writeBlobs
+	inbox    chan input      // from the reader to the acceptor; bounds what waits in memory
+	wake     chan struct{}   // capacity 1: out has grown
+	wakeBlob chan struct{}   // capacity 1: something for the Blobs stream
 
 	entered func()      // gives the place at the door back
 	dropped atomic.Bool // there was no room for some of the peer's credentials
@@ -66,6 +68,7 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		mesh:     ml,
 		sync:     wire.NewConn(ml.Sync, syncLimits),
 		blobs:    wire.NewConn(ml.Blobs, blobLimits),
+		chunks:   make(chan wire.Frame, 1),
 		inbox:    make(chan input, 16),
 		wake:     make(chan struct{}, 1),
 		wakeBlob: make(chan struct{}, 1),
@@ -82,7 +85,7 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 	defer cancel(nil)
 	var all sync.WaitGroup
 	for _, part := range []func(context.Context) error{
-		l.readSync, l.acceptAll, l.writeSync, l.readBlobs, l.writeBlobs, l.watch,
+		l.readSync, l.acceptAll, l.writeSync, l.readBlobs, l.storeChunks, l.writeBlobs, l.watch,
 	} {
 		all.Go(func() {
 			if err := part(ctx); err != nil {

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -357,7 +358,7 @@ func (m *memory) PutChunk(h [32]byte, data []byte) error {
 		return errors.New("bytes do not match their hash")
 	}
 	m.mu.Lock()
-	m.chunks[h] = data
+	m.chunks[h] = bytes.Clone(data)
 	m.puts++
 	m.mu.Unlock()
 	m.notify()

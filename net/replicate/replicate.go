@@ -66,7 +66,7 @@ type Space interface {
 	MissingChunks(max int) [][32]byte
 	HasChunk(hash [32]byte) bool
 	Chunk(hash [32]byte) ([]byte, error)
-	PutChunk(hash [32]byte, data []byte) error
+	PutChunk(hash [32]byte, data []byte) error // verifies data, and does not keep it
 }
 
 // Replicator serves the links of one space.

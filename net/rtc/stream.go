@@ -22,7 +22,7 @@ const (
 	maxData    = 16<<10 + 256 // one TLS record in one message
 	maxMessage = 64 << 10     // the most a channel can carry
 	window     = 2 << 20      // bytes sent and not read; 3 windows < receiveBuffer
-	leastMark  = 256 << 10    // bytes pion holds when Write starts to wait, until it holds half
+	leastMark  = 512 << 10    // bytes pion holds when Write starts to wait, until it holds half
 	mostMark   = 1 << 20      // the same on a long path
 	markRate   = 48 << 20     // bytes a second that a path is given room for
 	chunkSize  = 32 << 10

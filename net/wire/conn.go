@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,6 +17,8 @@ const (
 	batchSize  = 16 << 10 // Queue writes when this many bytes have gathered
 	backlog    = 1 << 20  // writers wait while others have this many unsent
 	firstRead  = 64 << 10 // a body grows from here, as its bytes come
+	growth     = 16       // and that much at a time
+	record     = 16 << 10 // bytes that TLS encrypts as one
 )
 
 // A Conn reads and writes frames on a stream. It does not own the stream:
@@ -26,6 +27,7 @@ type Conn struct {
 	limits Limits
 	r      *bufio.Reader
 	w      io.Writer
+	bodies chan []byte // capacity 1: memory for the next large body
 
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond // sent, writing or err changed
@@ -39,7 +41,7 @@ type Conn struct {
 
 // NewConn returns a Conn over rw. Both directions use the same limits.
 func NewConn(rw io.ReadWriter, limits Limits) *Conn {
-	c := &Conn{limits: limits, r: bufio.NewReaderSize(rw, readBuffer), w: rw}
+	c := &Conn{limits: limits, r: bufio.NewReaderSize(rw, readBuffer), w: rw, bodies: make(chan []byte, 1)}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -47,11 +49,38 @@ func NewConn(rw io.ReadWriter, limits Limits) *Conn {
 // ReadFrame returns the next frame: io.EOF if the stream ended after the last
 // one, an *Error for anything that is not a frame of this protocol. The Conn
 // cannot be read after an error.
-func (c *Conn) ReadFrame() (Frame, error) { return ReadFrame(c.r, c.limits) }
+func (c *Conn) ReadFrame() (Frame, error) {
+	return readFrame(c.r, c.limits, func(size int) []byte {
+		if size <= firstRead {
+			return nil
+		}
+		select {
+		case body := <-c.bodies:
+			return body
+		default:
+			return nil
+		}
+	})
+}
+
+// Reuse gives the memory of a frame back that nobody looks at any more.
+func (c *Conn) Reuse(f Frame) {
+	if cap(f.Body) <= firstRead {
+		return
+	}
+	select {
+	case c.bodies <- f.Body[:0]:
+	default:
+	}
+}
 
 // ReadFrame reads one frame as Conn.ReadFrame does, and nothing after it: for
 // a stream that somebody else reads on.
 func ReadFrame(r io.Reader, limits Limits) (Frame, error) {
+	return readFrame(r, limits, func(int) []byte { return nil })
+}
+
+func readFrame(r io.Reader, limits Limits, memory func(size int) []byte) (Frame, error) {
 	var head [HeaderSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -74,7 +103,7 @@ func ReadFrame(r io.Reader, limits Limits) (Frame, error) {
 	if int64(size) > int64(limit) {
 		return fail(fmt.Errorf("%w: at most %d bytes are allowed", ErrTooLarge, limit))
 	}
-	body, err := readBody(r, int(size))
+	body, err := readBody(r, int(size), memory(int(size)))
 	if err != nil {
 		return fail(fmt.Errorf("reading the body: %w", err))
 	}
@@ -82,20 +111,21 @@ func ReadFrame(r io.Reader, limits Limits) (Frame, error) {
 	return f, nil
 }
 
-// readBody reads size bytes. It does not believe the announced size of a large
-// body, so that a stream that only announces costs little memory.
-func readBody(r io.Reader, size int) ([]byte, error) {
-	if size <= firstRead {
-		body := make([]byte, size)
-		_, err := io.ReadFull(r, body)
-		return body, eofInside(err)
+// readBody reads size bytes, into memory if that is enough. It does not believe
+// the announced size of a large body, so that a stream that only announces costs
+// little memory.
+func readBody(r io.Reader, size int, memory []byte) ([]byte, error) {
+	body := memory[:0]
+	for len(body) < size {
+		if len(body) == cap(body) {
+			body = append(make([]byte, 0, min(size, max(firstRead, growth*len(body)))), body...)
+		}
+		n, err := io.ReadFull(r, body[len(body):min(size, cap(body))])
+		if body = body[:len(body)+n]; err != nil {
+			return nil, eofInside(err)
+		}
 	}
-	var body bytes.Buffer
-	body.Grow(firstRead)
-	if _, err := io.CopyN(&body, r, int64(size)); err != nil {
-		return nil, eofInside(err)
-	}
-	return body.Bytes(), nil
+	return body, nil
 }
 
 func eofInside(err error) error {
@@ -123,6 +153,29 @@ func (c *Conn) WriteFrame(t Type, body []byte) error {
 		return err
 	}
 	return c.flushLocked()
+}
+
+// WriteLarge sends the frame whose body is head and tail, as WriteFrame does. It
+// does not copy them, but for the first bytes, which go with the frame's header.
+func (c *Conn) WriteLarge(t Type, head, tail []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := len(head) + len(tail)
+	if err := c.beginLocked(t, size); err != nil {
+		return err
+	}
+	for c.writing && c.err == nil {
+		c.changed.Wait()
+	}
+	if c.err != nil {
+		return &Error{Op: "write", Type: t, Size: int64(size), Err: c.err}
+	}
+	c.headerLocked(t, size)
+	c.pending = append(c.pending, head...)
+	n := min(len(tail), record-len(c.pending)%record)
+	c.pending = append(c.pending, tail[:n]...)
+	c.queued += uint64(HeaderSize + size)
+	return c.writeLocked(tail[n:])
 }
 
 // Send encodes v as canonical CBOR and sends it as WriteFrame does.
@@ -157,14 +210,23 @@ func (c *Conn) Flush() error {
 
 // addLocked appends a frame to pending.
 func (c *Conn) addLocked(t Type, body []byte) error {
-	fail := func(err error) error {
-		return &Error{Op: "write", Type: t, Size: int64(len(body)), Err: err}
+	if err := c.beginLocked(t, len(body)); err != nil {
+		return err
 	}
+	c.headerLocked(t, len(body))
+	c.pending = append(c.pending, body...)
+	c.queued += uint64(HeaderSize + len(body))
+	return nil
+}
+
+// beginLocked checks a frame and waits until there is room for it.
+func (c *Conn) beginLocked(t Type, size int) error {
+	fail := func(err error) error { return &Error{Op: "write", Type: t, Size: int64(size), Err: err} }
 	limit, known := c.limits[t]
 	if !known {
 		return fail(ErrType)
 	}
-	if len(body) > limit || len(body) > math.MaxUint32 {
+	if size > limit || size > math.MaxUint32 {
 		return fail(fmt.Errorf("%w: at most %d bytes are allowed", ErrTooLarge, limit))
 	}
 	for c.err == nil && c.writing && len(c.pending) >= backlog {
@@ -173,11 +235,12 @@ func (c *Conn) addLocked(t Type, body []byte) error {
 	if c.err != nil {
 		return fail(c.err)
 	}
-	c.pending = append(c.pending, Version, byte(t))
-	c.pending = binary.BigEndian.AppendUint32(c.pending, uint32(len(body)))
-	c.pending = append(c.pending, body...)
-	c.queued += uint64(HeaderSize + len(body))
 	return nil
+}
+
+func (c *Conn) headerLocked(t Type, size int) {
+	c.pending = append(c.pending, Version, byte(t))
+	c.pending = binary.BigEndian.AppendUint32(c.pending, uint32(size))
 }
 
 // flushLocked returns when everything queued before the call was given to w,
@@ -189,22 +252,35 @@ func (c *Conn) flushLocked() error {
 			c.changed.Wait()
 			continue
 		}
-		batch := c.pending
-		c.pending, c.spare = c.spare[:0], nil
-		c.writing = true
-		c.mu.Unlock()
-		_, err := c.w.Write(batch)
-		c.mu.Lock()
-		c.writing = false
-		c.sent += uint64(len(batch))
-		if cap(batch) <= backlog {
-			c.spare = batch
-		}
-		if err != nil && c.err == nil {
-			c.err = err
-		}
-		c.changed.Broadcast()
+		_ = c.writeLocked(nil)
 	}
+	return c.failedLocked()
+}
+
+// writeLocked writes what is pending and then tail. Nobody else is writing.
+func (c *Conn) writeLocked(tail []byte) error {
+	batch := c.pending
+	c.pending, c.spare = c.spare[:0], nil
+	c.writing = true
+	c.mu.Unlock()
+	_, err := c.w.Write(batch)
+	if err == nil && len(tail) > 0 {
+		_, err = c.w.Write(tail)
+	}
+	c.mu.Lock()
+	c.writing = false
+	c.sent += uint64(len(batch) + len(tail))
+	if cap(batch) <= backlog {
+		c.spare = batch
+	}
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	c.changed.Broadcast()
+	return c.failedLocked()
+}
+
+func (c *Conn) failedLocked() error {
 	if c.err != nil {
 		return fmt.Errorf("writing frames: %w", c.err)
 	}

@@ -290,3 +290,31 @@ func BenchmarkSmallFrames(b *testing.B) {
 		}
 	}
 }
+
+func TestLargeFrames(t *testing.T) {
+	var out bytes.Buffer
+	c := NewConn(&out, limits())
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16-2)
+	for _, n := range []int{0, 1, record - HeaderSize - 2, record, 100 << 10, len(body)} {
+		if err := c.Queue(1, []byte("small")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.WriteLarge(2, []byte("head"), body[:n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.WriteLarge(2, []byte("head"), make([]byte, 1<<20)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	in := reader(out.Bytes())
+	for _, n := range []int{0, 1, record - HeaderSize - 2, record, 100 << 10, len(body)} {
+		if f, err := in.ReadFrame(); err != nil || string(f.Body) != "small" {
+			t.Fatal(f, err)
+		}
+		f, err := in.ReadFrame()
+		if err != nil || f.Type != 2 || string(f.Body) != "head"+string(body[:n]) {
+			t.Fatalf("frame of %d bytes: %d, %v", n, len(f.Body), err)
+		}
+		in.Reuse(f)
+	}
+}
