@@ -65,12 +65,18 @@ type base struct {
 	who   proc
 	shown []shown // oldest first
 	at    *list.Element
+
+	told   time.Time // the last answer to stat that was not the truth; zero: none since it saved
+	toldAt time.Time
 }
 
 type shown struct {
 	v     *version
 	at    time.Time
 	maybe bool // it was on offer through the page cache; whether it was read nobody knows
+	// told is the time that the process takes for that of v, having asked before
+	// it read; zero: that of v.
+	told time.Time
 }
 
 func newBases(procs *processes, now func() time.Time) *bases {
@@ -96,7 +102,11 @@ func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
 		// Older ones stay only while they may be what the process has loaded.
 		e.shown = settled(e.shown, now)
 	}
-	e.shown = append(e.shown, shown{v, now, maybe})
+	next := shown{v: v, at: now, maybe: maybe}
+	if !maybe && now.Sub(e.toldAt) < shownRecently {
+		next.told = e.told
+	}
+	e.shown = append(e.shown, next)
 	if len(e.shown) > shownMax {
 		e.shown = append(e.shown[:1:1], e.shown[len(e.shown)-shownMax+1:]...)
 	}
@@ -114,7 +124,8 @@ func (b *bases) wrote(ino Ino, who proc, v *version) {
 	defer b.mu.Unlock()
 	e := b.entry(ino, who)
 	b.bytes -= e.cost()
-	e.shown = append(e.shown[:0], shown{v, b.now(), false})
+	e.shown = append(e.shown[:0], shown{v: v, at: b.now()})
+	e.told = time.Time{}
 	b.bytes += e.cost()
 	b.added += int64(len(v.text)) + baseCost
 	b.trim()
@@ -135,8 +146,8 @@ func (b *bases) published(ino Ino, who proc, v *version) {
 	b.wrote(ino, who, v)
 }
 
-// latest is the text that stat should tell who about; nil if it knows none.
-// About what does not merge the truth is told.
+// latest is the text that who knows; nil if it knows none, or something that
+// does not merge.
 func (b *bases) latest(ino Ino, who proc) *version {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -153,6 +164,34 @@ func (b *bases) latest(ino Ino, who proc) *version {
 		}
 	}
 	return nil
+}
+
+// tell is what stat should tell who about a file whose version is id: the size
+// of the text it was shown last, and the time it takes for that of this text.
+// Programs ask for the time before they load, and compare it before they save.
+// Not ok: the truth.
+func (b *bases) tell(ino Ino, who proc, id string) (size int, mtime time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.files[ino][who]
+	if e == nil {
+		return 0, time.Time{}, false
+	}
+	for i := len(e.shown) - 1; i >= 0; i-- {
+		s := &e.shown[i]
+		if s.maybe {
+			continue
+		}
+		if s.v.opaque || s.v.id == id && s.told.IsZero() {
+			break
+		}
+		e.told, e.toldAt = s.told, b.now()
+		if e.told.IsZero() {
+			e.told = s.v.mtime
+		}
+		return len(s.v.text), e.told, true
+	}
+	return 0, time.Time{}, false
 }
 
 // nearest is the version that who made text from: the one it has loaded, and
@@ -222,12 +261,13 @@ func differenceOf(a, b string) (d difference) {
 	return d
 }
 
-// differ reports whether a live process knows another version than id.
+// differ reports whether a live process knows another version than id, or takes
+// another time for that of id.
 func (b *bases) differ(ino Ino, id string) bool {
 	b.mu.Lock()
 	var who []proc
 	for p, e := range b.files[ino] {
-		if v := e.shown[len(e.shown)-1].v; v.id != id && !v.opaque {
+		if s := e.shown[len(e.shown)-1]; !s.v.opaque && (s.v.id != id || !s.told.IsZero()) {
 			who = append(who, p)
 		}
 	}

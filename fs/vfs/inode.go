@@ -234,9 +234,9 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 		}
 		if f.bases.known(in.ino) && f.bases.differ(in.ino, info.Version) {
 			a.Volatile = true
-			if v := f.bases.latest(in.ino, who()); v != nil && v.id != info.Version {
-				a.Size = uint64(len(v.text))
-				a.setTimes(v.mtime)
+			if size, mtime, ok := f.bases.tell(in.ino, who(), info.Version); ok {
+				a.Size = uint64(size)
+				a.setTimes(mtime)
 			}
 		}
 		return in.restrict(a), nil

@@ -396,3 +396,34 @@ func TestStaleBufferOfNewFile(t *testing.T) {
 		})
 	}
 }
+
+// vim asks for the time of a file just before it loads it, and compares that
+// with the time before it saves. When it loads what others have saved, it must
+// not be told another time later.
+func TestLoadingAgainIsNoAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		for i := range 3 {
+			w.remote(node, w.text(node)+"more\n")
+			time.Sleep(time.Minute)
+			asked := p.stat("doc")
+			loaded := p.read("doc")
+			time.Sleep(time.Minute)
+			if now := p.stat("doc"); !now.Mtime.Equal(asked.Mtime) || now.Size != uint64(len(loaded)) {
+				t.Errorf("round %d: asked %v, then %v; %d bytes, not %d", i, asked.Mtime, now.Mtime, now.Size, len(loaded))
+			}
+			if other := w.process(11).stat("doc"); other.Mtime.Equal(asked.Mtime) {
+				t.Error("others are told the same")
+			}
+		}
+		loaded := p.read("doc")
+		p.saveOver("doc", "mine\n"+loaded, false)
+		if got := w.text(node); got != "mine\n"+loaded {
+			t.Errorf("published %q", got)
+		}
+		if mine, theirs := p.stat("doc"), w.process(11).stat("doc"); !mine.Mtime.Equal(theirs.Mtime) {
+			t.Errorf("after its own save it is told %v, not %v", mine.Mtime, theirs.Mtime)
+		}
+	})
+}
