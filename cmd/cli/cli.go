@@ -183,6 +183,11 @@ func jsonFlag() cli.Flag {
 func (c *command) leaf(cmd *cli.Command) *cli.Command {
 	cmd.CustomHelpTemplate = commandHelp
 	cmd.OnUsageError = usageError
+	for _, f := range cmd.Flags {
+		if f, ok := f.(*cli.BoolFlag); ok {
+			f.DisableDefaultText = true // who does not say --json does not get it
+		}
+	}
 	cmd.Flags = append(cmd.Flags, homeFlag())
 	cmd.HideHelpCommand = true
 	action, args := cmd.Action, strings.Fields(cmd.ArgsUsage)

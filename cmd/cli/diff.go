@@ -15,7 +15,9 @@ func (c *command) diff() *cli.Command {
 		UsageText: "echofs diff PATH[@VERSION] [VERSION] [--json]",
 		ArgsUsage: "PATH[@VERSION] [VERSION]",
 		Description: `Prints a unified diff: of the last change, from VERSION to now, or between two
-versions. ` + pathHelp + `
+versions.
+
+` + pathHelp + `
 
 EXAMPLES
    echofs diff notes.txt

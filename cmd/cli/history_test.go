@@ -25,7 +25,7 @@ func (f *fake) Restore(_ context.Context, req localapi.RestoreRequest) (localapi
 }
 
 func (f *fake) Removed(_ context.Context, path string) ([]localapi.Removed, error) {
-	return []localapi.Removed{{Path: "notes/gone" + path, Name: evil, Size: 5}, {Path: "notes/dir", Dir: true}}, nil
+	return []localapi.Removed{{Path: "notes/gone" + path, Name: evil, Size: 5}, {Path: "notes/dir", Dir: true}, {Path: "notes/dir/in/it"}}, nil
 }
 
 func (f *fake) Undelete(_ context.Context, req localapi.UndeleteRequest) ([]localapi.Restored, error) {
@@ -58,7 +58,8 @@ func TestHistoryCommands(t *testing.T) {
 		{args: "restore notes/a.txt", code: exitUsage, errOut: "PATH@VERSION"},
 		{args: "undelete", out: "folder  notes/dir"},
 		{args: "undelete --json", out: `"path": "notes/gone"`},
-		{args: "undelete --all", code: exitUsage, errOut: "needs a folder"},
+		{args: "undelete", errOut: "and 1 more in these folders"},
+		{args: "undelete --all", out: "notes/dir/in/it"},
 		{args: "undelete notes/gone", out: "/mnt/notes/gone\n"},
 		{args: "undelete notes/gone --all", out: "/mnt/notes/gone/more\n"},
 		{args: "help undelete", out: "--all"},

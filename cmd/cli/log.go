@@ -14,8 +14,9 @@ func (c *command) log() *cli.Command {
 		UsageText: "echofs log PATH [--json]",
 		ArgsUsage: "PATH",
 		Description: `Lists what happened to a file or folder, newest first: who changed it, when by
-the clock of their device, and how. ` + pathHelp + ` It may
-have been removed.
+the clock of their device, and how.
+
+` + pathHelp + `
 
 The same versions are files in SPACE/.space/history/PATH/.
 

@@ -12,8 +12,8 @@ import (
 	"github.com/echofs/echofs/cmd/localapi"
 )
 
-const pathHelp = `PATH is a file in the mount, as any command takes it, or SPACE/PATH from
-anywhere.`
+const pathHelp = `PATH is a file or folder in the mount, which may have been removed; or, from
+anywhere, SPACE/PATH.`
 
 var versionSuffix = regexp.MustCompile(`^(.*)@([0-9a-f]{1,64}-[0-9]{1,20})$`)
 

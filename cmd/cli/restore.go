@@ -14,7 +14,9 @@ func (c *command) restore() *cli.Command {
 		ArgsUsage: "PATH@VERSION",
 		Description: `Restoring is an edit like any other: it merges with what others do at the same
 time, and is a version that can be taken back. A file that was removed comes
-back. ` + pathHelp + `
+back.
+
+` + pathHelp + `
 
 EXAMPLES
    echofs log notes.txt
