@@ -17,6 +17,7 @@ type Entry struct {
 	Name   string
 	Kind   Kind // None: not shown
 	Exec   bool
+	Mode   uint32 // permissions kept under ModeAttr, with 0o10000; 0 if there are none
 	Mtime  int64
 	Size   int64
 	Text   bool
@@ -69,6 +70,7 @@ func (s *State) entry(n *node, g group, id NodeID, name string) Entry {
 	if m := n.winMeta(); m != nil {
 		e.Exec, e.Mtime = m.Exec, m.Mtime
 	}
+	e.Mode = n.mode()
 	if e.Kind == Dir {
 		e.Size, e.Tag = 0, ""
 	}

@@ -19,6 +19,8 @@ const (
 	MaxChange  = 256 << 10 // bytes of one Automerge change
 	MaxName    = 4096      // bytes of a name; what is above 255 is shown cut
 	MaxTarget  = 4096      // bytes of a symbolic link's target
+	MaxAttr    = 255       // bytes of the name of an extended attribute
+	MaxValue   = 4096      // bytes of its value
 	MaxOver    = 1024      // versions one write may replace
 	MaxSize    = 1 << 50   // bytes of a blob
 	MaxLamport = 1 << 62
@@ -76,6 +78,7 @@ type Op struct {
 	Meta    *Meta    `cbor:"4,keyasint,omitempty"`
 	Content *Content `cbor:"5,keyasint,omitempty"`
 	Edit    *Edit    `cbor:"6,keyasint,omitempty"`
+	Attr    *Attr    `cbor:"7,keyasint,omitempty"`
 }
 
 // Place puts the node under a name into a folder.
@@ -90,6 +93,14 @@ type Meta struct {
 	Exec  bool      `cbor:"1,keyasint,omitempty"`
 	Mtime int64     `cbor:"2,keyasint,omitempty"` // nanoseconds since 1970
 	Over  []Version `cbor:"3,keyasint,omitempty"`
+}
+
+// Attr sets or removes one extended attribute of the node. Each name is a register.
+type Attr struct {
+	Name  []byte    `cbor:"1,keyasint"`
+	Value []byte    `cbor:"2,keyasint,omitempty"`
+	Gone  bool      `cbor:"3,keyasint,omitempty"`
+	Over  []Version `cbor:"4,keyasint,omitempty"`
 }
 
 // Content sets the content of the node.
@@ -188,7 +199,7 @@ func (op *Op) check() error {
 	switch {
 	case op.Node == Root:
 		return bad("the root does not change")
-	case op.Place == nil && op.Meta == nil && op.Content == nil && op.Edit == nil:
+	case op.Place == nil && op.Meta == nil && op.Content == nil && op.Edit == nil && op.Attr == nil:
 		return bad("empty")
 	case op.Content != nil && op.Edit != nil:
 		return bad("content and edit in one")
@@ -205,6 +216,14 @@ func (op *Op) check() error {
 	}
 	if m := op.Meta; m != nil {
 		if err := checkOver(m.Over); err != nil {
+			return err
+		}
+	}
+	if a := op.Attr; a != nil {
+		if len(a.Name) == 0 || len(a.Name) > MaxAttr || len(a.Value) > MaxValue || a.Gone && len(a.Value) > 0 {
+			return bad("attribute with a name of %d bytes, %d bytes", len(a.Name), len(a.Value))
+		}
+		if err := checkOver(a.Over); err != nil {
 			return err
 		}
 	}
@@ -262,6 +281,9 @@ func (op *Op) Named() []Version {
 	}
 	if op.Meta != nil {
 		named = append(named, op.Meta.Over...)
+	}
+	if op.Attr != nil {
+		named = append(named, op.Attr.Over...)
 	}
 	if op.Content != nil {
 		named = append(named, op.Content.Over...)

@@ -80,6 +80,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"edit of nothing", Op{Node: NodeID{1}, Lamport: 1, Edit: &Edit{Change: []byte{1}, Over: []Version{v}}}},
 		{"edit that follows nothing", Op{Node: NodeID{1}, Lamport: 1, Edit: &Edit{Base: v, Change: []byte{1}}}},
 		{"edit and content", Op{Node: NodeID{1}, Lamport: 1, Content: &Content{Kind: Dir}, Edit: &Edit{Base: v, Change: []byte{1}, Over: []Version{v}}}},
+		{"attribute without a name", Op{Node: NodeID{1}, Lamport: 1, Attr: &Attr{Value: []byte{1}}}},
+		{"attribute with a long name", Op{Node: NodeID{1}, Lamport: 1, Attr: &Attr{Name: make([]byte, MaxAttr+1)}}},
+		{"attribute with a long value", Op{Node: NodeID{1}, Lamport: 1, Attr: &Attr{Name: []byte("user.a"), Value: make([]byte, MaxValue+1)}}},
+		{"attribute that is gone and there", Op{Node: NodeID{1}, Lamport: 1, Attr: &Attr{Name: []byte("user.a"), Value: []byte{1}, Gone: true}}},
 		{"version twice", Op{Node: NodeID{1}, Lamport: 1, Meta: &Meta{Over: []Version{v, v}}}},
 	}
 	for _, tt := range tests {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 const recordVersion = 1
@@ -20,6 +22,9 @@ func (s *State) Record(id NodeID) []byte {
 	flags := byte(0)
 	if n.folder {
 		flags |= 1
+	}
+	if len(n.attrs) > 0 {
+		flags |= 2
 	}
 	b := make([]byte, 0, 256)
 	b = append(b, recordVersion, flags)
@@ -44,6 +49,9 @@ func (s *State) Record(id NodeID) []byte {
 		b = binary.AppendVarint(b, w.Size)
 		b = appendString(b, w.Target)
 	}
+	if len(n.attrs) > 0 {
+		b = n.appendAttrs(b)
+	}
 	return b
 }
 
@@ -55,7 +63,8 @@ func (s *State) Load(id NodeID, record []byte) error {
 	if v := r.byte(); v != recordVersion {
 		return fmt.Errorf("node %s: record version %d, this echofs knows %d", id, v, recordVersion)
 	}
-	n.folder = r.byte()&1 != 0
+	flags := r.byte()
+	n.folder = flags&1 != 0
 	n.lamport = r.uint()
 	n.place = make([]*placeWrite, r.count())
 	for i := range n.place {
@@ -68,19 +77,49 @@ func (s *State) Load(id NodeID, record []byte) error {
 	n.content = make([]*contentWrite, r.count())
 	for i := range n.content {
 		w := &contentWrite{stamp: r.stamp(), Kind: Kind(r.byte())}
-		flags := r.byte()
-		w.Text = flags&1 != 0
-		if flags&2 != 0 {
+		about := r.byte()
+		w.Text = about&1 != 0
+		if about&2 != 0 {
 			w.Base = r.version()
 		}
 		w.Hash, w.Size, w.Target = [32]byte(r.bytes(32)), r.int(), r.string()
 		n.content[i] = w
+	}
+	if flags&2 != 0 {
+		n.readAttrs(&r)
 	}
 	if r.bad || len(r.rest) > 0 {
 		return fmt.Errorf("node %s: %w", id, errRecord)
 	}
 	s.nodes[id] = n
 	return nil
+}
+
+func (n *node) appendAttrs(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(n.attrs)))
+	for _, name := range slices.Sorted(maps.Keys(n.attrs)) {
+		b = appendString(b, name)
+		b = binary.AppendUvarint(b, uint64(len(n.attrs[name])))
+		for _, w := range n.attrs[name] {
+			b = append(appendStamp(b, w.stamp), bit(w.Gone))
+			b = appendString(b, w.Value)
+		}
+	}
+	return b
+}
+
+func (n *node) readAttrs(r *reader) {
+	n.attrs = map[string][]*attrWrite{}
+	for range r.count() {
+		name := r.string()
+		writes := make([]*attrWrite, r.count())
+		for i := range writes {
+			w := &attrWrite{stamp: r.stamp()}
+			w.Gone, w.Value = r.byte() != 0, r.string()
+			writes[i] = w
+		}
+		n.attrs[name] = writes
+	}
 }
 
 // SetApplied sets the number of the last operation of a feed, beside Load.

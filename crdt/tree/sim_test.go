@@ -136,6 +136,14 @@ func (s *sim) step(i int) {
 		s.do(i, Op{Node: e.Node, Content: &Content{Kind: Bytes, Data: binary.BigEndian.AppendUint64(nil, s.next), Over: sorted(l.Content, l.Rest)}})
 	case kind == 6 && e.Kind == Bytes:
 		s.do(i, Op{Node: e.Node, Edit: &Edit{Base: e.Key, Change: []byte("change"), Over: sorted(l.Content, l.Rest)}})
+	case kind == 7 && rapid.Bool().Draw(s.t, "attr"):
+		name := rapid.SampledFrom([]string{"user.a", "user.b"}).Draw(s.t, "attribute")
+		_, over := st.LiveAttr(e.Node, name)
+		a := &Attr{Name: []byte(name), Over: over}
+		if a.Gone = rapid.Bool().Draw(s.t, "gone"); !a.Gone {
+			a.Value = binary.BigEndian.AppendUint64(nil, s.next)
+		}
+		s.do(i, Op{Node: e.Node, Attr: a})
 	default:
 		s.do(i, Op{Node: e.Node, Meta: &Meta{Exec: true, Mtime: int64(s.next), Over: l.Meta}})
 	}

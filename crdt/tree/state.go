@@ -35,7 +35,8 @@ type node struct {
 	place   []*placeWrite
 	meta    []*metaWrite
 	content []*contentWrite
-	cache   *cache // nil while the registers change, or hold one write each
+	attrs   map[string][]*attrWrite // by name; nil if there were never any
+	cache   *cache                  // nil while the registers change, or hold one write each
 	shown   shown
 	forest  forestPlace
 }
@@ -168,6 +169,14 @@ func (s *State) apply(at stamp, op *Op) {
 	}
 	if m := op.Meta; m != nil {
 		n.meta = supersede(n.meta, &metaWrite{at, m.Exec, m.Mtime}, m.Over)
+		s.project.noteAttr(n.id)
+	}
+	if a := op.Attr; a != nil {
+		if n.attrs == nil {
+			n.attrs = map[string][]*attrWrite{}
+		}
+		name := string(a.Name)
+		n.attrs[name] = supersede(n.attrs[name], &attrWrite{at, string(a.Value), a.Gone}, a.Over)
 		s.project.noteAttr(n.id)
 	}
 	if c := op.Content; c != nil {
