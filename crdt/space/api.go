@@ -41,6 +41,7 @@ type Info struct {
 	Name       string
 	Kind       Kind
 	Exec       bool
+	Mode       uint32 // permissions, with ModeSet, if they are other than Exec says
 	Size       int64
 	Mtime      time.Time
 	Target     string // of a symbolic link

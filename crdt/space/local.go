@@ -150,7 +150,7 @@ func (s *Space) apply(feedID identity.ID, ops []tree.Op, edits map[uint64]edited
 func (s *Space) applyOp(feedID identity.ID, op tree.Op, e edited) {
 	if e.void {
 		op.Edit = nil
-		if op.Place == nil && op.Meta == nil {
+		if op.Place == nil && op.Meta == nil && op.Attr == nil {
 			if err := s.tree.Skip(feedID, op.N); err != nil {
 				s.log.Error("operation out of order", "space", s.name, "err", err)
 			}

@@ -68,7 +68,7 @@ func (s *Space) Path(id NodeID) string {
 
 func (s *Space) info(e tree.Entry) Info {
 	i := Info{
-		ID: e.ID, Parent: e.Parent, Name: e.Name, Exec: e.Exec, Size: e.Size,
+		ID: e.ID, Parent: e.Parent, Name: e.Name, Exec: e.Exec, Mode: e.Mode, Size: e.Size,
 		Target: e.Target, Text: e.Text, Version: e.Tag, Conflict: e.Copy,
 	}
 	switch e.Kind {
