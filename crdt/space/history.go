@@ -98,7 +98,13 @@ func (s *Space) History(id NodeID) ([]Version, error) {
 			continue
 		}
 		v.Path = s.pathIn(parent, name)
-		s.describe(&v, t, best(live), lines)
+		won := best(live)
+		s.describe(&v, t, won, lines)
+		if won != nil && won.IsEdit() && !t.IsEdit() && (!t.Written || t.Kind == tree.None) && lines[won.Base] != nil { // renamed, with all edits until then
+			if text, err := lines[won.Base].Text(p.edits(won.Base, live)...); err == nil {
+				v.Size = int64(len(text))
+			}
+		}
 		out = append(out, v)
 	}
 	return out, nil
