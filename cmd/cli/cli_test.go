@@ -193,7 +193,7 @@ func TestShareEndsWithTheInvitation(t *testing.T) {
 	f := &fake{}
 	home := start(t, f)
 	got := run(home, "", "space", "share", "notes", "--role", "reader", "--ttl", "10m")
-	if got.code != 0 || got.out != "echofs://join#abc\n" {
+	if got.code != 0 || got.out != "echofs://join#abc\n" || !strings.Contains(got.errOut, "This device is offline") {
 		t.Errorf("got %+v", got)
 	}
 	if want := (localapi.ShareRequest{Role: "reader", TTL: 10 * time.Minute}); f.share != want {

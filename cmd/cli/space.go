@@ -170,6 +170,9 @@ EXAMPLES
 			}
 			c.ui.notef("Invitation to %s as %s, for one person, until %s. On the other device:\n  echofs space join INVITATION\n",
 				clean(inv.Space), inv.Role, inv.Expires.Local().Format("Mon 2 Jan 15:04"))
+			if now, err := client.Status(ctx.Context); err == nil && !now.Online {
+				c.ui.notef("This device is offline, and nobody can join until it is online again: echofs online\n")
+			}
 			c.ui.printf("%s\n", inv.URL)
 			return nil
 		},
