@@ -271,7 +271,7 @@ func mountError(err error) error {
 
 // keep does what has to be done from time to time, until ctx ends.
 func (d *daemon) keep(ctx context.Context) error {
-	tick := time.NewTicker(20 * time.Second)
+	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	memory := idler{busy: true}
 	for {
@@ -281,6 +281,10 @@ func (d *daemon) keep(ctx context.Context) error {
 		case <-tick.C:
 			d.dropInvitations()
 			if memory.tick(allocated()) {
+				d.vfs.Trim()
+				for _, s := range d.openSpaces() {
+					s.Trim()
+				}
 				debug.FreeOSMemory()
 			}
 		}

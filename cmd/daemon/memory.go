@@ -10,7 +10,7 @@ import (
 )
 
 // quiet is what an idle daemon allocates at most between two ticks.
-const quiet = 8 << 20
+const quiet = 4 << 20
 
 // An idler tells when it is time to give memory back: once, after a busy time
 // has ended. Left alone, the runtime keeps the memory of a large copy for minutes.

@@ -82,6 +82,9 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
+// Trim forgets the chunks that were read last.
+func (s *Store) Trim() { s.cache.clear() }
+
 // Close forgets what is cached. It does not sync.
 func (s *Store) Close() error {
 	s.cache.clear()

@@ -213,7 +213,14 @@ type textCache struct {
 	bytes int
 }
 
-const basesBudget = 32 << 20
+// clear forgets all texts; they can be made again from the log.
+func (c *textCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.texts, c.order, c.bytes = nil, nil, 0
+}
+
+const basesBudget = 8 << 20
 
 func (c *textCache) get(tag string) ([]byte, bool) {
 	c.mu.Lock()
