@@ -18,7 +18,6 @@ var notPosix = map[string]string{
 	"LinkUnlinkRename":    "as Link",
 	"SymlinkReadlink":     "links to absolute paths lead somewhere else on each device; see TestSymlinks",
 	"OpenSymlinkRace":     "as SymlinkReadlink, and go-fuse leaves it out too",
-	"XAttr":               "attributes cannot be set yet; setxattr says ENOTSUP",
 }
 
 func TestPosix(t *testing.T) {

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"strings"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -40,4 +41,18 @@ func reply(value, dest []byte) (uint32, fuse.Status) {
 		return uint32(len(value)), fuse.ERANGE
 	}
 	return uint32(copy(dest, value)), fuse.OK
+}
+
+func (f *filesystem) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, value []byte) fuse.Status {
+	if !strings.HasPrefix(name, "user.") {
+		return fuse.Status(syscall.ENOTSUP)
+	}
+	return f.status("setxattr", f.vfs.Setxattr(caller(&in.InHeader), vfs.Ino(in.NodeId), name, value, in.Flags))
+}
+
+func (f *filesystem) RemoveXAttr(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	if !strings.HasPrefix(name, "user.") {
+		return fuse.ENODATA
+	}
+	return f.status("removexattr", f.vfs.Removexattr(caller(in), vfs.Ino(in.NodeId), name))
 }

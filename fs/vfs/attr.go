@@ -130,7 +130,7 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 	if in.state != stateShared {
 		old, oldTime := in.exec, in.mtime
 		if exec != nil {
-			in.exec = *exec
+			in.exec, in.mode, in.chmod = *exec, kept(fileMode(*exec), *s.Mode), true
 		}
 		if s.Mtime != nil {
 			in.mtime = *s.Mtime
@@ -153,6 +153,17 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 	info, err := v.tree.stat(in.node)
 	if err != nil {
 		return err
+	}
+	if s.Mode != nil && in.kind != space.Symlink {
+		usual := uint32(modeDir)
+		if exec != nil {
+			usual = fileMode(*exec)
+		}
+		if mode := kept(usual, *s.Mode); mode != info.Mode {
+			if err := v.tree.setMode(in.node, mode); err != nil {
+				return err
+			}
+		}
 	}
 	if exec != nil && *exec == info.Exec {
 		exec = nil
@@ -203,70 +214,4 @@ func utimes(path string, atime, mtime *time.Time) error {
 		m = *mtime
 	}
 	return os.Chtimes(path, a, m)
-}
-
-// Names of the attributes that tell what a file is in its space.
-const (
-	xattrID      = "user.echofs.id"
-	xattrVersion = "user.echofs.version"
-	xattrStatus  = "user.echofs.status"
-)
-
-// Getxattr reads an extended attribute.
-func (f *FS) Getxattr(_ Caller, ino Ino, name string) ([]byte, error) {
-	in, err := f.inode(ino)
-	if err != nil {
-		return nil, err
-	}
-	if in.vol == nil || in.virtual != nil {
-		return nil, syscall.ENODATA
-	}
-	if name != xattrID && name != xattrVersion && name != xattrStatus {
-		return nil, syscall.ENODATA
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if name == xattrStatus {
-		return []byte(in.statusLocked()), nil
-	}
-	if in.state != stateShared {
-		return nil, syscall.ENODATA
-	}
-	if name == xattrID {
-		return []byte(in.node.String()), nil
-	}
-	info, err := in.vol.tree.stat(in.node)
-	if err != nil {
-		return nil, err
-	}
-	return []byte(info.Version), nil
-}
-
-func (in *inode) statusLocked() string {
-	switch in.state {
-	case stateFresh:
-		return "held back until a second after it is closed"
-	case stateScratch:
-		return "local to this device"
-	case stateOrphan:
-		return "deleted"
-	}
-	if in.wc != nil && in.wc.dirty {
-		return "being written"
-	}
-	return "shared"
-}
-
-// Listxattr lists the extended attributes.
-func (f *FS) Listxattr(_ Caller, ino Ino) ([]string, error) {
-	in, err := f.inode(ino)
-	if err != nil || in.vol == nil || in.virtual != nil {
-		return nil, err
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.state != stateShared {
-		return []string{xattrStatus}, nil
-	}
-	return []string{xattrID, xattrVersion, xattrStatus}, nil
 }

@@ -147,6 +147,7 @@ func (v *volume) commitFresh(in *inode, final bool) error {
 				return err
 			}
 			v.keepExec(in)
+			in.giveXattrs(in.chmod)
 			return v.unlog(in)
 		}
 		in.hold, h.by = nil, nil

@@ -172,6 +172,11 @@ func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
 		return nil, err
 	}
 	v.touch(dir.node)
+	if mode := kept(modeDir, mode); mode != 0 {
+		if err := v.tree.setMode(info.ID, mode); err != nil {
+			return nil, err
+		}
+	}
 	return v.nodeInode(info), nil
 }
 

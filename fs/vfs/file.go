@@ -54,6 +54,7 @@ func (v *volume) createFile(who proc, dir *inode, name string, flags, mode uint3
 	in := v.fresh(mode&0o111 != 0)
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.mode = kept(fileMode(in.exec), mode)
 	in.wc.who = who
 	if h := v.freeHold(dir.node, name); h != nil {
 		if err := v.take(in, h); err != nil {

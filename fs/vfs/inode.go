@@ -50,6 +50,9 @@ type inode struct {
 	shownAt  uint64                // changes then
 	pinned   *content              // orphan: what it held
 	exec     bool                  // fresh, orphan
+	mode     uint32                // fresh, orphan: permissions, with space.ModeSet, if other than exec says
+	chmod    bool                  // fresh: somebody asked for them after it was made
+	xattrs   map[string][]byte     // fresh, orphan
 	mtime    time.Time             // fresh, orphan without a working copy
 	key      uint64                // fresh: name in the held log
 	inLog    bool                  // fresh: the held log has it
@@ -157,7 +160,7 @@ func (in *inode) pinLocked() {
 			in.pinned = c
 		}
 		if info, err := in.vol.tree.stat(in.node); err == nil {
-			in.exec, in.mtime = info.Exec, info.Mtime
+			in.exec, in.mode, in.mtime = info.Exec, info.Mode, info.Mtime
 		}
 	}
 }
@@ -216,7 +219,7 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 		a.setTimes(info.Mtime)
 		switch in.kind {
 		case space.Dir:
-			a.Mode = modeDir
+			a.Mode = permissions(modeDir, info.Mode)
 			if t := in.vol.touched(in.node); t.After(info.Mtime) {
 				a.setTimes(t)
 			}
@@ -225,7 +228,7 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 			a.Mode, a.Size = modeLink, uint64(len(info.Target))
 			return a, nil
 		}
-		a.Mode, a.Size = fileMode(info.Exec), uint64(info.Size)
+		a.Mode, a.Size = permissions(fileMode(info.Exec), info.Mode), uint64(info.Size)
 		if w := in.wc; w != nil && w.dirty {
 			a.Size = uint64(w.size)
 			a.setTimes(w.mtime)
@@ -241,7 +244,7 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 		}
 		return in.restrict(a), nil
 	}
-	a.Mode = fileMode(in.exec)
+	a.Mode = permissions(fileMode(in.exec), in.mode)
 	a.setTimes(in.mtime)
 	switch {
 	case in.wc != nil:
@@ -263,6 +266,22 @@ func fileMode(exec bool) uint32 {
 		return modeFile | 0o111
 	}
 	return modeFile
+}
+
+// permissions is a mode with the permissions that are kept, if some are.
+func permissions(mode, kept uint32) uint32 {
+	if kept == 0 {
+		return mode
+	}
+	return mode&^0o7777 | kept&0o7777
+}
+
+// kept is what to keep of wanted permissions, where without any they are those of mode.
+func kept(mode, wanted uint32) uint32 {
+	if mode&0o7777 == wanted&0o7777 {
+		return 0
+	}
+	return wanted&0o7777 | space.ModeSet
 }
 
 // restrict takes away the write bits in a space that this device may only read.

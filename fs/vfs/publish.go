@@ -188,6 +188,7 @@ func (v *volume) publishFresh(in *inode) error {
 	v.unplace(in)
 	in.state, in.node = stateShared, info.ID
 	v.byNode[info.ID] = in
+	in.giveXattrs(true)
 	if isText {
 		v.fs.bases.published(in.ino, who, &version{id: info.Version, text: text, mtime: info.Mtime})
 	}

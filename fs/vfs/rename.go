@@ -268,6 +268,7 @@ func (r *renaming) replace() error {
 		in.wc = nil
 	}
 	v.keepExec(in)
+	in.giveXattrs(in.chmod)
 	err = v.unlog(in)
 	in.mu.Unlock()
 

@@ -142,10 +142,25 @@ func (s *shared) remove(id space.NodeID) error {
 }
 
 func (s *shared) setAttr(id space.NodeID, exec *bool, mtime *time.Time) error {
-	s.mu.Lock()
-	s.recent[id] = s.now()
-	s.mu.Unlock()
+	s.changing(id)
 	return spaceErr(s.space.SetAttr(id, exec, mtime))
+}
+
+func (s *shared) setXattr(id space.NodeID, name string, value []byte) error {
+	s.changing(id)
+	return spaceErr(s.space.SetXattr(id, name, value))
+}
+
+func (s *shared) setMode(id space.NodeID, mode uint32) error {
+	s.changing(id)
+	return spaceErr(s.space.SetMode(id, mode))
+}
+
+// changing notes that attributes of a node are about to change.
+func (s *shared) changing(id space.NodeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recent[id] = s.now()
 }
 
 func (s *shared) sync() error { return spaceErr(s.space.Sync(s.ctx)) }
