@@ -106,12 +106,6 @@ func (w *watcher) all() []string {
 	return slices.Clone(w.events)
 }
 
-func (w *watcher) clear() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events = nil
-}
-
 func (w *watcher) has(what string) bool { return slices.Contains(w.all(), what) }
 
 // by groups events by what was watched: between watches their order is not

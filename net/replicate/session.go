@@ -179,7 +179,7 @@ func (s *session) proven(in input) ([]output, error) {
 		for f, n := range in.seqs {
 			s.has[f] = max(s.has[f], n)
 		}
-		return []output{offered{in.seqs}}, s.check()
+		return []output{offered(in)}, s.check()
 	case gotSent:
 		if !s.exchanging() {
 			return nil, errProtocol

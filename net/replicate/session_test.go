@@ -362,9 +362,9 @@ func (e *simEnd) do(o output) {
 		}
 		p.puller.took(e.id, o.items, p.frame())
 	case sendNews:
-		to.in = append(to.in, gotNews{o.seqs})
+		to.in = append(to.in, gotNews(o))
 	case sendPull:
-		to.in = append(to.in, gotPull{o.spans})
+		to.in = append(to.in, gotPull(o))
 	case sendSent:
 		e.feed(answered{})
 		to.in = append(to.in, gotSent{})
