@@ -181,6 +181,9 @@ func (s *Space) commit() error {
 	if err := s.journal.Drop(b.segment); err != nil {
 		s.log.Warn("the journal keeps what is committed", "space", s.name, "err", err)
 	}
+	if err := s.journal.Prepare(); err != nil {
+		s.log.Debug("the journal makes its next file when it needs it", "space", s.name, "err", err)
+	}
 	return nil
 }
 

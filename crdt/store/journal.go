@@ -17,8 +17,10 @@ type Journal struct {
 	dir string
 
 	mu       sync.Mutex // guards the fields below
-	synced   *sync.Cond // on mu: a sync has ended
+	synced   *sync.Cond // on mu: a sync or Prepare has ended
 	current  *segment
+	next     *segment   // made by Prepare; nil: not yet
+	making   bool       // Prepare is at work
 	sealed   []*segment // oldest first
 	buf      []byte
 	appended uint64 // frames appended since the journal was opened
@@ -57,6 +59,12 @@ func (j *Journal) load() error {
 	torn := false
 	for _, n := range numbers {
 		if torn {
+			if empty(segmentPath(j.dir, n)) { // made ahead
+				if err := os.Remove(segmentPath(j.dir, n)); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := setAside(segmentPath(j.dir, n), &j.cut); err != nil {
 				return err
 			}
@@ -179,13 +187,41 @@ func (j *Journal) Rotate() (sealed uint64, err error) {
 	if j.current.size == headerLen {
 		return j.current.number - 1, nil
 	}
-	s, err := newSegment(j.dir, j.current.number+1)
-	if err != nil {
-		return 0, fmt.Errorf("rotating the journal: %w", err)
+	for j.making {
+		j.synced.Wait()
+	}
+	s := j.next
+	if s == nil {
+		if s, err = newSegment(j.dir, j.current.number+1); err != nil {
+			return 0, fmt.Errorf("rotating the journal: %w", err)
+		}
+		j.newFile = true
 	}
 	j.sealed = append(j.sealed, j.current)
-	j.current, j.newFile = s, true
+	j.current, j.next = s, nil
 	return s.number - 1, nil
+}
+
+// Prepare makes the segment that the next Rotate will begin, so that Rotate need
+// not make a file. For when there is nothing more urgent to do.
+func (j *Journal) Prepare() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.broken != nil || j.making || j.next != nil {
+		return nil
+	}
+	n := j.current.number + 1
+	j.making = true
+	j.mu.Unlock()
+	s, err := newSegment(j.dir, n)
+	j.mu.Lock()
+	j.making = false
+	j.synced.Broadcast()
+	if err != nil {
+		return fmt.Errorf("preparing the journal: %w", err)
+	}
+	j.next, j.newFile = s, true
+	return nil
 }
 
 // Drop removes sealed segments up to and including one.
@@ -221,12 +257,15 @@ func (j *Journal) Replay(fn func(frame []byte) error) error {
 	return nil
 }
 
-// Keep gives all segments a second name, ending in .kept, that Drop does not
+// Keep gives all segments that hold something a second name, ending in .kept, that Drop does not
 // remove: for a person to look at what no replay could use.
 func (j *Journal) Keep() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, s := range append(j.sealed[:len(j.sealed):len(j.sealed)], j.current) {
+		if s.size == headerLen {
+			continue
+		}
 		path := segmentPath(j.dir, s.number)
 		if err := os.Link(path, path+".kept"); err != nil && !os.IsExist(err) {
 			return fmt.Errorf("keeping the journal: %w", err)
@@ -250,10 +289,10 @@ func (j *Journal) Size() int64 {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.syncing {
+	for j.syncing || j.making {
 		j.synced.Wait()
 	}
-	for _, s := range append(j.sealed, j.current) {
+	for _, s := range append(j.sealed, j.current, j.next) {
 		if s != nil && s.file != nil {
 			s.file.Close()
 		}

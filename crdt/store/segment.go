@@ -104,6 +104,12 @@ func openSegment(dir string, n uint64) (s *segment, cut int64, err error) {
 	return s, 0, nil
 }
 
+// empty reports whether a segment holds nothing.
+func empty(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Size() <= headerLen
+}
+
 // setAside keeps a segment that no replay may use, for a person to look at.
 func setAside(path string, bytes *int64) error {
 	if fi, err := os.Stat(path); err == nil {
