@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/echofs/echofs/crdt/space"
 )
 
 func TestFreshFileIsHeldBackAndThenPublished(t *testing.T) {
@@ -234,5 +236,33 @@ func TestHeldFilesAreBoundedInMemory(t *testing.T) {
 		if len(w.published()) != 80 || p.read("79") != data {
 			t.Error("content is lost")
 		}
+	})
+}
+
+func TestFolderLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		want := func(path string, n uint32) {
+			t.Helper()
+			if got := p.stat(path).Nlink; got != n {
+				t.Errorf("%q has %d links, want %d", path, got, n)
+			}
+		}
+		p.mkdir("a")
+		want("a", 2)
+		p.mkdir("a/b")
+		p.mkdir("a/c")
+		p.mkdir("a/.git")
+		p.write("a/file", "")
+		want("a", 5)
+		p.rename("a/b", "b")
+		want("a", 4)
+		want("b", 2)
+		if _, err := w.space.Create(w.node("a"), "theirs", space.New{Kind: space.Dir}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want("a", 5)
 	})
 }

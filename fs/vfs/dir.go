@@ -162,6 +162,7 @@ func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
 		if err := os.Mkdir(path, os.FileMode(mode&0o777|0o700)); err != nil {
 			return nil, err
 		}
+		v.recount(dir.node)
 		return v.scratchChild(dir, name)
 	}
 	if err := v.settleName(dir.node, name); err != nil {
@@ -172,6 +173,7 @@ func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
 		return nil, err
 	}
 	v.touch(dir.node)
+	v.recount(dir.node)
 	if mode := kept(modeDir, mode); mode != 0 {
 		if err := v.tree.setMode(info.ID, mode); err != nil {
 			return nil, err
@@ -200,6 +202,7 @@ func (f *FS) Rmdir(_ Caller, parent Ino, name string) error {
 		if err := syscall.Rmdir(in.osPath()); err != nil {
 			return err
 		}
+		v.recount(dir.node)
 		v.unscratched(in)
 		return nil
 	}
@@ -211,6 +214,7 @@ func (f *FS) Rmdir(_ Caller, parent Ino, name string) error {
 	}
 	os.Remove(v.folderDir(in.node)) // empty; one that is left behind harms nobody
 	v.touch(dir.node)
+	v.recount(dir.node)
 	v.orphan(in)
 	return nil
 }

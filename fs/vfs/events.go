@@ -35,6 +35,9 @@ func (v *volume) event(e space.Event) []Invalidation {
 			i.At = v.where(dir, name)
 		}
 		v.touch(dir)
+		if base.Dir {
+			v.recount(dir)
+		}
 		return i
 	}
 	switch e.Op {

@@ -26,6 +26,8 @@ func (r *renaming) exchange() error {
 		}
 		v.touch(r.from.node)
 		v.touch(r.to.node)
+		v.recount(r.from.node)
+		v.recount(r.to.node)
 		return nil
 	case a.kind != space.File || b.kind != space.File, a.state == stateScratch || b.state == stateScratch:
 		return syscall.EINVAL

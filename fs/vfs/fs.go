@@ -209,6 +209,7 @@ func newVolume(f *FS, name string, s *space.Space) (*volume, error) {
 		holds:   map[space.NodeID]*hold{},
 		names:   map[space.NodeID]map[string]*hold{},
 		times:   map[space.NodeID]time.Time{},
+		nlinks:  map[space.NodeID]uint32{},
 		imports: imports{slots: make(chan struct{}, importsAtOnce)},
 	}
 	for _, d := range []string{v.workDir(), v.scratchDir()} {

@@ -209,6 +209,10 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 	if in.kind == space.Dir && in.node == space.Root {
 		a.Mode = modeDir
 		a.setTimes(in.vol.touched(space.Root))
+		var err error
+		if a.Nlink, err = in.vol.links(space.Root); err != nil {
+			return Attr{}, err
+		}
 		return in.restrict(a), nil
 	}
 	if in.state == stateShared {
@@ -220,6 +224,9 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 		switch in.kind {
 		case space.Dir:
 			a.Mode = permissions(modeDir, info.Mode)
+			if a.Nlink, err = in.vol.links(in.node); err != nil {
+				return Attr{}, err
+			}
 			if t := in.vol.touched(in.node); t.After(info.Mtime) {
 				a.setTimes(t)
 			}

@@ -333,6 +333,8 @@ func (r *renaming) folder() error {
 	if r.dst != nil {
 		v.orphan(r.dst)
 	}
+	v.recount(r.from.node)
+	v.recount(r.to.node)
 	v.touch(r.from.node)
 	v.touch(r.to.node)
 	return nil

@@ -27,6 +27,10 @@ func (r *renaming) scratchToScratch() error {
 	if err := os.Rename(old, path); err != nil {
 		return err
 	}
+	if r.src.kind == space.Dir {
+		r.v.recount(r.from.node)
+		r.v.recount(r.to.node)
+	}
 	if r.dst != nil {
 		r.v.unnamed(r.dst, link{r.to, r.name2})
 	}

@@ -48,8 +48,10 @@ type volume struct {
 
 	late []*inode // what Forget was too early for; guarded by fs.mu
 
-	timesMu sync.Mutex // leaf; guards the field below
-	times   map[space.NodeID]time.Time
+	timesMu  sync.Mutex // leaf; guards the fields below
+	times    map[space.NodeID]time.Time
+	nlinks   map[space.NodeID]uint32
+	recounts uint64
 }
 
 // folder is the folder behind an inode.
