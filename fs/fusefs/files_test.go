@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,8 +135,8 @@ func TestAbsence(t *testing.T) {
 			t.Errorf("mkdir %.10s: %v, want %v", name, err, want)
 		}
 	}
-	if err := unix.Mkfifo(filepath.Join(folder, "pipe"), 0o644); err != unix.EPERM {
-		t.Errorf("mkfifo: %v", err)
+	if err := unix.Mknod(filepath.Join(folder, "null"), unix.S_IFCHR|0o644, 1<<8|3); err != unix.EPERM {
+		t.Errorf("mknod: %v", err)
 	}
 }
 
@@ -370,4 +371,45 @@ func tail(b bytes.Buffer) string {
 	const most = 2000
 	s := b.String()
 	return s[max(0, len(s)-most):]
+}
+
+// A pipe and a socket work between the processes of this device, and nobody else
+// is shown them.
+func TestPipe(t *testing.T) {
+	folders := serve(t, 2)
+	pipe, moved := filepath.Join(folders[0], "pipe"), filepath.Join(folders[0], "moved")
+	if err := unix.Mkfifo(pipe, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(pipe, moved); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(moved, &st); err != nil || st.Mode != unix.S_IFIFO|0o640 {
+		t.Fatalf("mode %o, %v", st.Mode, err)
+	}
+	go os.WriteFile(moved, []byte("through the pipe"), 0)
+	if got := read(t, moved); got != "through the pipe" {
+		t.Errorf("read %q", got)
+	}
+	listener, err := net.Listen("unix", filepath.Join(folders[0], "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := net.Dial("unix", filepath.Join(folders[0], "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	write(t, filepath.Join(folders[0], "doc"), "text")
+	eventually(t, "the document arrives", func() bool {
+		_, err := os.Stat(filepath.Join(folders[1], "doc"))
+		return err == nil
+	})
+	for _, name := range []string{"moved", "socket"} {
+		if _, err := os.Lstat(filepath.Join(folders[1], name)); !os.IsNotExist(err) {
+			t.Errorf("%s on the other device: %v", name, err)
+		}
+	}
 }

@@ -61,11 +61,12 @@ func (f *filesystem) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out
 	return f.made("mkdir", w, a, err, out)
 }
 
-// Mknod makes regular files only. A space holds no devices, and pipes and
-// sockets that another device sees would lead nowhere.
+// Mknod makes regular files, pipes and sockets.
 func (f *filesystem) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
 	if kind := in.Mode & syscall.S_IFMT; kind != syscall.S_IFREG && kind != 0 {
-		return fuse.EPERM
+		w := f.watch()
+		a, err := f.vfs.Mknod(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Mode)
+		return f.made("mknod", w, a, err, out)
 	}
 	w := f.watch()
 	c := caller(&in.InHeader)

@@ -194,7 +194,7 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 func (in *inode) scratchMeta(s SetAttr) error {
 	path := in.osPath()
 	if s.Mode != nil && in.kind != space.Symlink {
-		if err := os.Chmod(path, os.FileMode(*s.Mode&0o777)); err != nil {
+		if err := syscall.Chmod(path, *s.Mode&0o7777); err != nil {
 			return err
 		}
 	}

@@ -212,6 +212,7 @@ func (f *FS) Rmdir(_ Caller, parent Ino, name string) error {
 	if err := v.tree.remove(in.node); err != nil {
 		return err
 	}
+	delete(v.scratches, in.node)
 	os.Remove(v.folderDir(in.node)) // empty; one that is left behind harms nobody
 	v.touch(dir.node)
 	v.recount(dir.node)

@@ -284,7 +284,7 @@ func (v *volume) link(in, dir *inode, name string) (*inode, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if in.kind != space.File || dir.state != stateScratch && !scratchName(name, false) {
+	if in.kind != space.File || dir.state != stateScratch && !scratchName(name, false) && !in.pipe() {
 		return nil, syscall.EPERM
 	}
 	path, err := v.scratchPath(dir, name)

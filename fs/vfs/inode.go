@@ -42,6 +42,8 @@ type inode struct {
 	osIno  uint64       // scratch: number on the disk
 	links  []link       // scratch: other names of the same file
 
+	special bool // scratch: a pipe or a socket; immutable
+
 	mu       sync.Mutex // guards the fields below
 	wc       *workingCopy
 	handles  map[*Handle]bool

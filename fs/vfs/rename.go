@@ -75,6 +75,9 @@ func (r *renaming) run() error {
 			return syscall.ENOTDIR
 		}
 	}
+	if r.src.pipe() || r.dst != nil && r.dst.pipe() {
+		return r.pipe()
+	}
 	local := r.to.state == stateScratch || scratchName(r.name2, folders)
 	switch {
 	case r.src.state == stateScratch && local:

@@ -39,6 +39,26 @@ func (r *renaming) scratchToScratch() error {
 	return nil
 }
 
+// pipe renames a pipe or a socket, or something over one: each stays what it is.
+func (r *renaming) pipe() error {
+	v := r.v
+	if r.dst != nil {
+		if err := v.unlink(r.dst, r.to, r.name2); err != nil {
+			return err
+		}
+		if r.to.state == stateShared {
+			if err := v.settleName(r.to.node, r.name2); err != nil {
+				return err
+			}
+		}
+		r.dst = nil
+	}
+	if r.src.pipe() {
+		return r.scratchToScratch()
+	}
+	return r.run()
+}
+
 // toScratch renames a shared or fresh file to a name of this device.
 func (r *renaming) toScratch() error {
 	v, in := r.v, r.src

@@ -19,8 +19,11 @@ func (v *volume) scratchPath(dir *inode, name string) (string, error) {
 		return filepath.Join(dir.osPath(), name), nil
 	}
 	d := v.folderDir(dir.node)
-	if err := os.MkdirAll(d, 0o700); err != nil {
-		return "", err
+	if !v.hasScratch(dir.node) {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return "", err
+		}
+		v.scratches[dir.node] = true
 	}
 	return filepath.Join(d, name), nil
 }
@@ -55,11 +58,12 @@ func (v *volume) scratchInode(dir *inode, name string, st *syscall.Stat_t) *inod
 		kind = space.Symlink
 	}
 	in := v.byOS[st.Ino]
-	if in != nil && in.kind == kind && in.state == stateScratch {
+	if in != nil && in.kind == kind && in.state == stateScratch && in.special == (kind == space.File && st.Mode&syscall.S_IFMT != syscall.S_IFREG) {
 		in.named(link{dir, name}, st.Nlink > 1)
 		return in
 	}
 	in = &inode{fs: v.fs, vol: v, kind: kind, state: stateScratch, up: dir, name: name, osIno: st.Ino}
+	in.special = kind == space.File && st.Mode&syscall.S_IFMT != syscall.S_IFREG
 	v.fs.enter(in, scratchIno|Ino(st.Ino&uint64(scratchIno-1)))
 	v.byOS[st.Ino] = in
 	return in

@@ -40,6 +40,8 @@ type volume struct {
 	holds   map[space.NodeID]*hold
 	names   map[space.NodeID]map[string]*hold
 
+	scratches map[space.NodeID]bool // whether shared folders have files of this device in them
+
 	queue []due // what to publish, soonest first
 	timer *time.Timer
 	done  []heldRecord // what the held log lets go of after the next sync
@@ -83,13 +85,15 @@ func (v *volume) child(dir *inode, name string) (*inode, error) {
 		}
 	}
 	info, err := v.tree.lookup(dir.node, name)
-	if err != nil {
+	switch {
+	case err == nil && v.holds[info.ID] == nil:
+		return v.nodeInode(info), nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, err
-	}
-	if v.holds[info.ID] != nil {
+	case !v.hasScratch(dir.node):
 		return nil, syscall.ENOENT
 	}
-	return v.nodeInode(info), nil
+	return v.scratchChild(dir, name) // a pipe, or a name that was once ignored
 }
 
 // nodeInode is the inode of a node; v.mu is held.
