@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/crdt/blob"
 	"github.com/echofs/echofs/identity"
 )
 
@@ -100,6 +101,12 @@ func TestProblems(t *testing.T) {
 	}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	for i := range 2 {
+		log.Error("request failed", "op", "read", "err", fmt.Errorf("in vain: %w", blob.ErrMissing{Hash: [32]byte{byte(i)}}))
+	}
+	if got := p.all(); len(got) != 3 || got[0].Count != 2 || !strings.Contains(got[0].Next, "online") {
+		t.Errorf("missing pieces: %+v", got)
 	}
 	for i := range 2 * maxProblems {
 		log.Warn(fmt.Sprint(i))

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/crdt/blob"
 )
 
 // maxProblems bounds what is remembered. The oldest are forgotten.
@@ -69,8 +71,12 @@ func (w watcher) Handle(ctx context.Context, r slog.Record) error {
 		for _, a := range w.attrs {
 			fmt.Fprintf(&b, ", %s %s", a.Key, a.Value)
 		}
-		space := w.space
+		space, next, missing := w.space, "", false
 		r.Attrs(func(a slog.Attr) bool {
+			if err, ok := a.Value.Any().(error); ok {
+				_, is := errors.AsType[blob.ErrMissing](err)
+				missing = missing || is
+			}
 			switch a.Key {
 			case "space":
 				space = a.Value.String()
@@ -80,7 +86,12 @@ func (w watcher) Handle(ctx context.Context, r slog.Record) error {
 			}
 			return true
 		})
-		w.problems.add(space, b.String(), "")
+		if missing { // one problem, however many pieces
+			b.Reset()
+			b.WriteString("a file was read that is not all here, and no connected peer has the rest")
+			next = "the rest comes when a device that has the file is online"
+		}
+		w.problems.add(space, b.String(), next)
 	}
 	if !w.Handler.Enabled(ctx, r.Level) {
 		return nil
