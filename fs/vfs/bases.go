@@ -356,20 +356,7 @@ func (b *bases) drop(e *base) {
 // trim keeps the budget, dead processes first.
 func (b *bases) trim() {
 	if b.added > basesSweep {
-		b.added = 0
-		alive := map[proc]bool{}
-		for at := b.lru.Back(); at != nil; {
-			e := at.Value.(*base)
-			at = at.Prev()
-			live, asked := alive[e.who]
-			if !asked {
-				live = b.procs.alive(e.who)
-				alive[e.who] = live
-			}
-			if !live {
-				b.drop(e)
-			}
-		}
+		b.sweep()
 	}
 	for b.bytes > basesLimit && b.lru.Len() > 1 {
 		b.drop(b.lru.Back().Value.(*base))
