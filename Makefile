@@ -4,7 +4,7 @@ GO   ?= go
 TIME ?= 1m
 RACE := ./identity/... ./crdt/tree ./crdt/textdiff ./crdt/store ./crdt/blob ./crdt/feed ./net/... ./fs/vfs ./kube/... ./cmd/localapi
 
-.PHONY: build test race bench fuzz lint demo plug clean
+.PHONY: build test race bench editors life fuzz lint demo plug clean
 
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
@@ -18,6 +18,12 @@ race: ## the packages with the most goroutines, under the race detector
 bench: ## what we aim at, beside the rivals in the same run; then the benchmarks of each package
 	$(GO) test -run '^$$' -bench '^BenchmarkAims$$' -benchtime 1x -timeout 30m ./integration
 	$(GO) test -run '^$$' -bench . -benchtime 100ms -timeout 30m $(filter-out %/integration,$(shell $(GO) list ./...))
+
+editors: ## the matrix of editors and tools, written to docs/editors.md
+	$(GO) test -count=1 -timeout 10m -run '^TestEditorMatrix$$' ./integration -update
+
+life: ## vim and VS Code's sequence save one file on two devices at random for five minutes
+	$(GO) test -count=1 -timeout 15m -v -run '^TestLife$$' ./integration -life 5m
 
 fuzz: ## every fuzz target for TIME (1m, or 2000x for a number of inputs)
 	./.ci/fuzz $(TIME)

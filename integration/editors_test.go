@@ -12,70 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What editors say when they think that somebody else changed a file. Our own
-// merges must never make them.
-var alarms = []string{"WARNING", "changed since", "E211", "W11", "W12", "W13", "W16", "modified since", "was modified", "E13:", "E212", "E514"}
-
-// An editor, as a person uses it who knows two things: how to add a line at the
-// top or at the bottom, and how to leave.
-type editor struct {
-	name   string
-	args   []string
-	opened string // shown when the file is open
-	// top and bottom add a line, save writes without leaving, quit leaves.
-	top, bottom func(s *Terminal, line string)
-	save, quit  func(s *Terminal)
-}
-
-func vim(name string, args ...string) editor {
-	return editor{
-		name: name, args: append([]string{"vim"}, args...),
-		opened: "bottom",
-		top:    func(s *Terminal, line string) { s.Type("ggO" + line + escape) },
-		bottom: func(s *Terminal, line string) { s.Type("Go" + line + escape) },
-		save: func(s *Terminal) {
-			s.Type(":w" + enter)
-			s.Shows("written")
-		},
-		quit: func(s *Terminal) { s.Type(":q" + enter) },
-	}
-}
-
-func nano(args ...string) editor {
-	return editor{
-		name: "nano", args: append([]string{"nano"}, args...),
-		opened: "bottom",
-		top:    func(s *Terminal, line string) { s.Type(escape + "\\" + line + enter) }, // Alt-\: first line
-		bottom: func(s *Terminal, line string) { s.Type(escape + "/" + line) },          // Alt-/: behind the last line
-		save: func(s *Terminal) {
-			s.Type(ctrl('O'))
-			s.Shows("File Name to Write")
-			s.Type(enter)
-			s.Shows("Wrote")
-		},
-		quit: func(s *Terminal) { s.Type(ctrl('X')) },
-	}
-}
-
-var editors = []editor{
-	vim("vim"),
-	vim("vim-in-place", "--cmd", "autocmd VimEnter * set backupcopy=yes"),
-	vim("vim-by-renaming", "--cmd", "autocmd VimEnter * set backupcopy=no"),
-	nano(),
-}
-
-func (e editor) open(w *World, dir, file string) *Terminal {
-	w.t.Helper()
-	s := w.Terminal(dir, e.args[0], append(e.args[1:], file)...)
-	s.Shows(e.opened)
-	return s
-}
-
 const draft = "top\nmiddle\nbottom\n"
 
 // TestEditorsOnTwoDevices is the promise of the whole thing: both editors have
 // the file open before either saves, and both edits are there afterwards.
 func TestEditorsOnTwoDevices(t *testing.T) {
+	editors := commonEditors()
 	for i, first := range editors {
 		for _, second := range []editor{first, editors[(i+1)%len(editors)]} {
 			t.Run(first.name+"+"+second.name, func(t *testing.T) {
@@ -120,7 +62,7 @@ func TestEditorsOnTwoDevices(t *testing.T) {
 
 // TestEditorsOffline has both save while neither can know of the other.
 func TestEditorsOffline(t *testing.T) {
-	for _, e := range editors {
+	for _, e := range commonEditors() {
 		t.Run(e.name, func(t *testing.T) {
 			w := NewWorld(t)
 			alice, bob := w.Pair("notes")
@@ -152,7 +94,7 @@ func TestEditorsOffline(t *testing.T) {
 // TestTwoEditorsOnOneDevice has two people, or one with two windows, edit the
 // same file through one mount.
 func TestTwoEditorsOnOneDevice(t *testing.T) {
-	for _, e := range editors {
+	for _, e := range commonEditors() {
 		t.Run(e.name, func(t *testing.T) {
 			w := NewWorld(t)
 			alice := w.Up("alice")
@@ -160,7 +102,7 @@ func TestTwoEditorsOnOneDevice(t *testing.T) {
 			alice.Write("notes/doc.txt", draft)
 			published(w, alice, "notes/doc.txt")
 			one := e.open(w, alice.Path("notes"), "doc.txt")
-			two := w.Terminal(alice.Path("notes"), e.args[0], append(e.args[1:], "doc.txt")...)
+			two := e.start(w, alice.Path("notes"), "doc.txt")
 			switch two.Shows("(E)dit anyway", "open anyway", e.opened) { // the lock file of the first one
 			case "(E)dit anyway":
 				two.Type("e")
@@ -192,7 +134,7 @@ func TestSwapFileWarns(t *testing.T) {
 	alice, bob := w.Pair("notes")
 	alice.Write("notes/doc.txt", draft)
 	bob.Sees("notes/doc.txt", draft)
-	e := vim("vim")
+	e := vim("vim", "")
 	one := e.open(w, alice.Path("notes"), "doc.txt")
 	e.top(one, "by alice")
 	two := w.Terminal(alice.Path("notes"), "vim", "doc.txt")
@@ -270,7 +212,7 @@ func TestGitCheckout(t *testing.T) {
 		t.Errorf("bob sees %q", names)
 	}
 
-	e := vim("vim")
+	e := vim("vim", "")
 	two := e.open(w, bob.Path("notes"), "doc.txt")
 	e.bottom(two, "by bob")
 	git("checkout -q branch")
