@@ -21,7 +21,7 @@ const worldPrefix = "echofs-world-"
 
 // patience is how long something may take that should be quick. It is only
 // ever used up by a failure.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // A World is a set of devices, each a real daemon in a home and with a mount
 // point of its own, below one temporary folder.

@@ -112,7 +112,7 @@ func wait(t *testing.T, s *Space, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(time.Minute)
+	limit := time.After(5 * time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

@@ -16,7 +16,7 @@ import (
 
 func open(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir, Options{NoSync: true, Timeout: 20 * time.Millisecond})
+	s, err := Open(dir, Options{NoSync: true, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -301,7 +301,7 @@ func startWith(t testing.TB, variable string, work any, as *syscall.SysProcAttr)
 func (p *server) stop(t testing.TB) {
 	t.Helper()
 	p.stdin.Close()
-	watchdog := time.AfterFunc(time.Minute, func() { p.cmd.Process.Signal(os.Interrupt) })
+	watchdog := time.AfterFunc(5*time.Minute, func() { p.cmd.Process.Signal(os.Interrupt) })
 	err := p.cmd.Wait()
 	watchdog.Stop()
 	if err != nil || p.log.String() != "" && os.Getenv("ECHOFS_TEST_DEBUG") == "" {
@@ -333,7 +333,7 @@ func (l *lines) String() string {
 // eventually fails the test unless ok becomes true in good time.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)

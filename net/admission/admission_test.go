@@ -145,7 +145,7 @@ func join(t *testing.T, guest *identity.Device, inv invitation.Invitation, links
 	for _, l := range links {
 		m.links <- l
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	return Join(ctx, m, guest, inv)
 }
@@ -160,7 +160,7 @@ func TestJoin(t *testing.T) {
 	ben := newDevice(t, "Ben")
 	m := &fakeMesh{links: make(chan *mesh.Link, 1), log: t.Log}
 	m.links <- h.link(ben)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	got, err := Join(ctx, m, ben, inv)
 	if err != nil {

@@ -147,7 +147,7 @@ func hold(began chan<- *Link) Handler {
 
 func await[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
-	limit := time.NewTimer(60 * time.Second)
+	limit := time.NewTimer(5 * time.Minute)
 	defer limit.Stop()
 	select {
 	case v := <-c:

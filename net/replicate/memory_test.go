@@ -173,7 +173,7 @@ func (m *memory) notify() {
 func (m *memory) wait(what string, ok func() bool) {
 	m.t.Helper()
 	late := false
-	timer := time.AfterFunc(30*time.Second, func() {
+	timer := time.AfterFunc(5*time.Minute, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		late = true

@@ -58,7 +58,7 @@ func TestOverTheRealMesh(t *testing.T) {
 
 	d := newDevice(t, "Ben")
 	bm := runMesh(t, d) // learns of the signaling server from the invitation
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	got, err := admission.Join(ctx, bm, d, inv)
 	if err != nil {

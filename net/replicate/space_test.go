@@ -96,7 +96,7 @@ func (r *realSpace) read(name string) ([]byte, error) {
 // waitFor returns when the file has the content.
 func (r *realSpace) waitFor(name string, want []byte) {
 	r.t.Helper()
-	timeout := time.NewTimer(60 * time.Second)
+	timeout := time.NewTimer(5 * time.Minute)
 	defer timeout.Stop()
 	for {
 		got, err := r.read(name)

@@ -73,7 +73,7 @@ func join(t *testing.T, c *Client, topic Topic) *member {
 // next returns the next event, which must be of a kind.
 func (m *member) next(t *testing.T, kind EventKind) Event {
 	t.Helper()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(5 * time.Minute)
 	defer limit.Stop()
 	for len(m.queue) == 0 {
 		select {
