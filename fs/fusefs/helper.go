@@ -1,12 +1,16 @@
 package fusefs
 
 import (
+	"bytes"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +68,7 @@ var errNotMounted = errors.New("not mounted")
 // own because whoever waits for a mount cannot be ended before the daemon is.
 func Helper(in io.Reader, out io.Writer) error {
 	runtime.LockOSThread() // the daemon knows it by its thread
-	if err := closeDevices(); err != nil {
+	if err := checkDevices(); err != nil {
 		return err
 	}
 	from, to := gob.NewDecoder(in), gob.NewEncoder(out)
@@ -75,6 +79,7 @@ func Helper(in io.Reader, out io.Writer) error {
 	if err := to.Encode(started{unix.Gettid()}); err != nil {
 		return err
 	}
+	go at.guard(unix.Getppid())
 	for {
 		var t task
 		if err := from.Decode(&t); err != nil {
@@ -94,9 +99,51 @@ func Helper(in io.Reader, out io.Writer) error {
 	}
 }
 
-// closeDevices closes descriptors of /dev/fuse. With one of them open here, a
+// orphaned is the signal that a helper gets when its daemon dies.
+const orphaned = unix.SIGTERM
+
+// guard ends the mount when the daemon is killed. One that is killed while the
+// kernel takes a notice of it cannot end: the kernel waits for a request to this
+// same daemon, and does so for ever unless somebody breaks the connection.
+func (at workplace) guard(daemon int) {
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, orphaned)
+	<-died
+	for range 100 {
+		if unix.Getppid() != daemon || dead(daemon) {
+			at.abort()
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	os.Exit(1)
+}
+
+// dead reports whether a process has ended, or all but its stuck threads have.
+func dead(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	i := bytes.LastIndexByte(stat, ')')
+	return i < 0 || len(stat) > i+2 && (stat[i+2] == 'Z' || stat[i+2] == 'X')
+}
+
+// abort breaks the connection of the mount to its daemon, without touching it.
+func (at workplace) abort() {
+	if dev, err := deviceOf(at.Mount); err != nil || dev != at.Dev {
+		return
+	}
+	if err := unix.Unmount(at.Mount, unix.MNT_FORCE); err == nil || err == unix.EBUSY {
+		return
+	}
+	// Not root: the file that does it belongs to whoever mounted.
+	_ = os.WriteFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(at.Dev)), []byte("1"), 0)
+}
+
+// checkDevices refuses descriptors of /dev/fuse. With one of them open here, a
 // mount would outlive its daemon, and this process wait for it for ever.
-func closeDevices() error {
+func checkDevices() error {
 	links, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err

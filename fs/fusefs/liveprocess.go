@@ -45,7 +45,7 @@ func launchHelper(command []string, dir string) (*process, error) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true, // Ctrl-C is for the daemon
-		Pdeathsig: syscall.SIGKILL,
+		Pdeathsig: orphaned,
 	}
 	p := &process{cmd: cmd, replies: make(chan outcome, 1), ended: make(chan struct{})}
 	if p.stdin, err = cmd.StdinPipe(); err != nil {

@@ -64,59 +64,75 @@ func storm(dir string, stop <-chan struct{}, done *atomic.Int64) {
 func TestLiveKill(t *testing.T) {
 	mounts := []string{t.TempDir(), t.TempDir()}
 	for round := range 6 {
-		p := start(t, setup{Dir: t.TempDir(), Mounts: mounts})
-		for i := range 20 {
-			write(t, filepath.Join(mounts[0], shared, fmt.Sprint("f", i)), "text\n")
-		}
-		arrives(t, filepath.Join(mounts[1], shared, "f19"), "text\n")
-		stop := make(chan struct{})
-		var group sync.WaitGroup
-		var done atomic.Int64
-		for _, m := range mounts {
-			group.Go(func() { storm(filepath.Join(m, shared), stop, &done) })
-			group.Go(func() { // and somebody who looks on
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-						os.ReadDir(filepath.Join(m, shared))
-					}
-				}
-			})
-		}
-		var helpers []int
-		eventually(t, "both helpers run", func() bool {
-			helpers = children(p.cmd.Process.Pid)
-			return len(helpers) == 2
-		})
-		more := done.Load() + int64(50*round)
-		eventually(t, "some changes", func() bool { return done.Load() > more })
-		if err := p.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			p.cmd.Wait()
-		}()
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			t.Fatal("a killed process is not gone after 20 s")
-		}
-		close(stop)
-		group.Wait()
-		for _, pid := range helpers {
-			eventually(t, "the helper is gone", func() bool {
-				return errors.Is(unix.Kill(pid, 0), unix.ESRCH) || state(pid) == "Z" // whoever adopted it has yet to look
-			})
-		}
+		killDuringStorm(t, mounts, int64(50*round))
 	}
 	p := start(t, setup{Dir: t.TempDir(), Mounts: mounts})
 	write(t, filepath.Join(mounts[0], shared, "doc"), "hello")
 	arrives(t, filepath.Join(mounts[1], shared, "doc"), "hello")
 	p.stop(t)
+}
+
+// killDuringStorm kills what serves the mounts after some changes.
+func killDuringStorm(t *testing.T, mounts []string, after int64) {
+	t.Helper()
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	end := sync.OnceFunc(func() {
+		close(stop)
+		group.Wait()
+	})
+	defer end()
+	p := start(t, setup{Dir: t.TempDir(), Mounts: mounts})
+	defer func() {
+		if t.Failed() {
+			t.Logf("the serving process:\n%s", p.log)
+		}
+		p.cmd.Process.Kill()
+	}()
+	for i := range 20 {
+		write(t, filepath.Join(mounts[0], shared, fmt.Sprint("f", i)), "text\n")
+	}
+	arrives(t, filepath.Join(mounts[1], shared, "f19"), "text\n")
+	var done atomic.Int64
+	for _, m := range mounts {
+		group.Go(func() { storm(filepath.Join(m, shared), stop, &done) })
+		group.Go(func() { // and somebody who looks on
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					os.ReadDir(filepath.Join(m, shared))
+				}
+			}
+		})
+	}
+	var helpers []int
+	eventually(t, "both helpers run", func() bool {
+		helpers = children(p.cmd.Process.Pid)
+		return len(helpers) == 2
+	})
+	more := done.Load() + after
+	eventually(t, "some changes", func() bool { return done.Load() > more })
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.cmd.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Minute):
+		t.Fatal("a killed process is not gone after five minutes")
+	}
+	end()
+	for _, pid := range helpers {
+		eventually(t, "the helper is gone", func() bool {
+			return errors.Is(unix.Kill(pid, 0), unix.ESRCH) || state(pid) == "Z" // whoever adopted it has yet to look
+		})
+	}
 }
 
 // state is the letter that ps shows for a process.
