@@ -19,7 +19,7 @@ import (
 // The rules of what we print:
 //
 //   - Results go to stdout, everything else to stderr.
-//   - Colours and moving lines only on a terminal, and never with NO_COLOR.
+//   - Colours and moving lines only on a terminal, and no colours with NO_COLOR.
 //   - A failure is one line that says what went wrong and one that says what to do.
 //   - What a peer chose (names) is escaped: it must not move the cursor, change a
 //     title, or reorder a line.
