@@ -46,9 +46,8 @@ type Client struct {
 
 // conn is one live connection to a server.
 type conn struct {
-	url    string
-	out    chan []byte
-	cancel context.CancelFunc
+	outbox
+	url string
 
 	mu      sync.Mutex       // guards the field below
 	refused map[TopicID]bool // by the server; true: since it was last tried
@@ -181,13 +180,13 @@ func (c *Client) connect(ctx context.Context, url string, via *http.Client) erro
 	}
 	defer ws.CloseNow()
 	ws.SetReadLimit(maxPacket)
-	n := &conn{url: url, out: make(chan []byte, sendBacklog), cancel: cancel, refused: make(map[TopicID]bool)}
+	n := &conn{outbox: newOutbox(sendBacklog, cancel), url: url, refused: make(map[TopicID]bool)}
 	c.attach(n)
 	defer c.detach(n)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { defer cancel(); write(ctx, ws, n.out) })
+	wg.Go(func() { defer cancel(); n.write(ctx, ws) })
 	wg.Go(func() { defer cancel(); keepAlive(ctx, ws, clientTTL) })
 	wg.Go(func() { c.rejoinRefused(ctx, n) })
 	limit := rate.NewLimiter(serverRate, serverBurst)
@@ -254,15 +253,6 @@ func (c *Client) detach(n *conn) {
 	c.mu.Unlock()
 	for _, s := range sessions {
 		s.drop(n)
-	}
-}
-
-// push never blocks: a server that does not take packets is dialled anew.
-func (n *conn) push(p packet) {
-	select {
-	case n.out <- p.encode():
-	default:
-		n.cancel()
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/echofs/echofs/identity/membership"
 )
 
@@ -89,5 +91,35 @@ func TestServerCannotRedirect(t *testing.T) {
 	<-tried // it has dealt with the first answer
 	if len(called) > 0 {
 		t.Errorf("the client called %s", <-called)
+	}
+}
+
+// TestPagesAreRefused is a web page, which a browser lets connect to any
+// address and makes say where it comes from.
+func TestPagesAreRefused(t *testing.T) {
+	url := serve(t, ServerConfig{})
+	for _, origin := range []string{"https://evil.example", "null", "", "http://localhost:4480", url} {
+		ws, r, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}})
+		if err == nil {
+			ws.CloseNow()
+			t.Errorf("a page of %q was let in", origin)
+		} else if r == nil || r.StatusCode != http.StatusForbidden {
+			t.Errorf("a page of %q: %v", origin, err)
+		}
+	}
+}
+
+// TestWaitingBytesAreBounded is a connection that takes nothing.
+func TestWaitingBytesAreBounded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	box := newOutbox(backlog, cancel)
+	for range maxWaiting / maxData {
+		if ctx.Err() != nil {
+			t.Fatalf("ended with %d bytes waiting", box.bytes.Load())
+		}
+		box.push(packet{Kind: deliver, Data: make([]byte, maxData)})
+	}
+	if ctx.Err() == nil {
+		t.Errorf("%d packets wait", len(box.packets))
 	}
 }

@@ -37,9 +37,8 @@ type Server struct {
 
 // client is one connection to a Server.
 type client struct {
-	out    chan []byte
-	cancel context.CancelFunc
-	in     map[TopicID]PeerID // guarded by Server.mu
+	outbox
+	in map[TopicID]PeerID // guarded by Server.mu
 }
 
 // NewServer returns a Server without connections.
@@ -78,9 +77,15 @@ func (s *Server) Close() error {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A browser names the page that connects, a device names nothing: no page,
+	// wherever it comes from, gets to use this server.
+	if len(r.Header["Origin"]) > 0 {
+		http.Error(w, "this signaling server is for devices, not for pages in a browser", http.StatusForbidden)
+		return
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c := &client{out: make(chan []byte, backlog), cancel: cancel, in: map[TopicID]PeerID{}}
+	c := &client{outbox: newOutbox(backlog, cancel), in: map[TopicID]PeerID{}}
 	if !s.add(c) {
 		http.Error(w, "this signaling server is full or closing; try another or later", http.StatusServiceUnavailable)
 		return
@@ -95,7 +100,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { defer cancel(); write(ctx, conn, c.out) })
+	wg.Go(func() { defer cancel(); c.write(ctx, conn) })
 	wg.Go(func() { defer cancel(); keepAlive(ctx, conn, s.cfg.TTL) })
 	s.cfg.Log.Debug("signaling connection ended", "err", s.read(ctx, conn, c))
 }
@@ -216,47 +221,5 @@ func (s *Server) leaveLocked(c *client, topic TopicID) {
 	}
 	for _, other := range members {
 		other.push(packet{Kind: left, Topic: topic, Peer: self})
-	}
-}
-
-// push never blocks: who does not take its packets is dropped, and joins anew.
-func (c *client) push(p packet) {
-	select {
-	case c.out <- p.encode():
-	default:
-		c.cancel()
-	}
-}
-
-// write sends what comes out of the channel until ctx ends or a write fails.
-func write(ctx context.Context, conn *websocket.Conn, out <-chan []byte) {
-	for {
-		select {
-		case data := <-out:
-			if conn.Write(ctx, websocket.MessageBinary, data) != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// keepAlive returns when the other side has not answered for ttl, or ctx ends.
-func keepAlive(ctx context.Context, conn *websocket.Conn, ttl time.Duration) {
-	tick := time.NewTicker(ttl / 2)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, ttl/2)
-		err := conn.Ping(ctx)
-		cancel()
-		if err != nil {
-			return
-		}
 	}
 }
