@@ -2,9 +2,11 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -18,51 +20,59 @@ type caller struct {
 
 	once  sync.Once
 	uid   int
-	known bool
+	known bool // uid is set
+	can   bool // the kernel has a table of connections
 }
 
-// is reports whether the caller is the user uid, or root, or cannot be told:
-// the kernel's table does not exist everywhere.
+// looks is how often a connection is looked for: the kernel's table can miss a
+// row while others come and go.
+const looks = 3
+
+// is reports whether the caller is the user uid, or root. Who is not in the
+// kernel's table is neither; where there is no table nobody can be told apart.
 func (c *caller) is(uid int) bool {
 	c.once.Do(func() {
 		remote, ok1 := c.remote.(*net.TCPAddr)
 		local, ok2 := c.local.(*net.TCPAddr)
-		if ok1 && ok2 {
-			c.uid, c.known = socketOwner(remote, local)
+		for i := 0; ok1 && ok2 && i < looks && !c.known; i++ {
+			c.uid, c.known, c.can = socketOwner(remote, local)
 		}
 	})
-	return !c.known || c.uid == uid || c.uid == 0
+	if !c.known {
+		return !c.can
+	}
+	return c.uid == uid || c.uid == 0
 }
 
 // socketOwner finds the user of the socket that is bound to from and connected
-// to to, in the kernel's tables. An IPv4 caller may have an IPv6 socket.
-func socketOwner(from, to *net.TCPAddr) (uid int, ok bool) {
+// to to, in the kernel's tables. An IPv4 caller may have an IPv6 socket. can is
+// false where there are no tables.
+func socketOwner(from, to *net.TCPAddr) (uid int, known, can bool) {
 	if from.IP.To4() != nil {
-		if uid, ok = ownerIn("/proc/net/tcp", kernelAddr(from.IP.To4(), from.Port), kernelAddr(to.IP.To4(), to.Port)); ok {
-			return uid, true
+		uid, known, can = ownerIn("/proc/net/tcp", kernelAddr(from.IP.To4(), from.Port), kernelAddr(to.IP.To4(), to.Port))
+		if known {
+			return uid, known, can
 		}
 	}
-	return ownerIn("/proc/net/tcp6", kernelAddr(from.IP.To16(), from.Port), kernelAddr(to.IP.To16(), to.Port))
+	uid, known, can6 := ownerIn("/proc/net/tcp6", kernelAddr(from.IP.To16(), from.Port), kernelAddr(to.IP.To16(), to.Port))
+	return uid, known, can || can6
 }
 
-func ownerIn(table, from, to string) (uid int, ok bool) {
+func ownerIn(table, from, to string) (uid int, known, can bool) {
 	f, err := os.Open(table)
 	if err != nil {
-		return 0, false
+		return 0, false, false
 	}
 	defer func() { _ = f.Close() }()
-	return findOwner(bufio.NewScanner(f), from, to)
-}
-
-func findOwner(lines *bufio.Scanner, from, to string) (uid int, ok bool) {
+	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		f := strings.Fields(lines.Text())
 		if len(f) > 7 && f[1] == from && f[2] == to {
 			uid, err := strconv.Atoi(f[7])
-			return uid, err == nil
+			return uid, err == nil, true
 		}
 	}
-	return 0, false
+	return 0, false, true
 }
 
 // kernelAddr writes an address as /proc/net does: the words of the address in
@@ -74,4 +84,17 @@ func kernelAddr(ip net.IP, port int) string {
 	}
 	return strings.ToUpper(hex.EncodeToString(raw)) + ":" +
 		strings.ToUpper(hex.EncodeToString(binary.BigEndian.AppendUint16(nil, uint16(port))))
+}
+
+// sameUser reports whether the connection comes from a program of this user (or
+// of root, who can do everything anyway). Loopback is shared by all users.
+func (s *Server) sameUser(r *http.Request) bool {
+	c, ok := r.Context().Value(callerKey{}).(*caller)
+	return !ok || c.is(s.uid)
+}
+
+type callerKey struct{}
+
+func withCaller(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, callerKey{}, &caller{remote: c.RemoteAddr(), local: c.LocalAddr()})
 }

@@ -2,104 +2,17 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
 )
-
-// ServeHTTP checks who asks, then the Host, then the path.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == SignalPath && s.signal != nil && s.signalHost(r) {
-		s.signal.ServeHTTP(w, r)
-		return
-	}
-	if !fromLoopback(r) || !s.sameUser(r) {
-		misdirected(w, r)
-		return
-	}
-	host := strings.ToLower(r.Host)
-	if s.ownHost(host) {
-		front(w, r)
-		return
-	}
-	label, ok := strings.CutSuffix(host, s.host(""))
-	if !ok || label == "" || len(label) > maxLabel || strings.ContainsRune(label, '.') {
-		misdirected(w, r)
-		return
-	}
-	app, ok := s.folders()[label]
-	if !ok {
-		misdirected(w, r)
-		return
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		page(w, r, http.StatusMethodNotAllowed, "This app can only be read", "Files are changed in the folder of the space, not through this address.")
-		return
-	}
-	t, ok := parsePath(r.URL.EscapedPath())
-	if !ok {
-		badPath(w, r)
-		return
-	}
-	if t.reserved() {
-		notFound(w, r)
-		return
-	}
-	s.serve(w, r, app, t)
-}
-
-// ownHost reports whether host is the daemon itself rather than an app.
-func (s *Server) ownHost(host string) bool {
-	port := ""
-	if s.port != 0 && s.port != 80 {
-		port = ":" + strconv.Itoa(s.port)
-	}
-	return host == "localhost"+port || host == "127.0.0.1"+port || host == "[::1]"+port
-}
-
-// signalHost reports whether the Host header is one at which signaling may be
-// reached: loopback, a configured name, or the very address that was dialled.
-// Other names are refused, so that a web page cannot come in by rebinding its
-// own name to this machine; an IP address cannot be rebound.
-func (s *Server) signalHost(r *http.Request) bool {
-	host := strings.ToLower(r.Host)
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if host == "localhost" || s.hosts[host] {
-		return true
-	}
-	ip := net.ParseIP(host)
-	if ip == nil {
-		return false
-	}
-	if ip.IsLoopback() {
-		return true
-	}
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.IP.Equal(ip)
-}
-
-func fromLoopback(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
 
 // serve answers with the file or folder at t within the app.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, app folder, t target) {
@@ -268,17 +181,4 @@ func tagOf(space, node []byte, version string) string {
 	h.Write(node)
 	h.Write([]byte(version))
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// sameUser reports whether the connection comes from a program of this user (or
-// of root, who can do everything anyway). Loopback is shared by all users.
-func (s *Server) sameUser(r *http.Request) bool {
-	c, ok := r.Context().Value(callerKey{}).(*caller)
-	return !ok || c.is(s.uid)
-}
-
-type callerKey struct{}
-
-func withCaller(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, callerKey{}, &caller{remote: c.RemoteAddr(), local: c.LocalAddr()})
 }

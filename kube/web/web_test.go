@@ -415,6 +415,37 @@ func TestSignal(t *testing.T) {
 	}
 }
 
+// TestOtherOrigins is a page elsewhere that tries to find out what an app holds.
+func TestOtherOrigins(t *testing.T) {
+	s := serving(testSpace())
+	for _, tt := range []struct {
+		site, mode, dest string
+		status           int
+	}{
+		{"", "", "", 200},
+		{"none", "navigate", "document", 200},
+		{"same-origin", "no-cors", "script", 200},
+		{"same-origin", "cors", "empty", 200},
+		{"cross-site", "navigate", "document", 200},
+		{"cross-site", "navigate", "iframe", 403},
+		{"cross-site", "no-cors", "script", 403},
+		{"cross-site", "cors", "empty", 403},
+		{"same-site", "no-cors", "image", 403},
+		{"cross-site", "", "", 403},
+	} {
+		for _, path := range []string{"/mod.mjs", "/missing.mjs"} {
+			want := tt.status
+			if want == 200 && path == "/missing.mjs" {
+				want = 404
+			}
+			r := get(s, "GET", "notes--home.localhost:7777", path, "Sec-Fetch-Site", tt.site, "Sec-Fetch-Mode", tt.mode, "Sec-Fetch-Dest", tt.dest)
+			if r.StatusCode != want {
+				t.Errorf("%s %s %s %s: %d, want %d", tt.site, tt.mode, tt.dest, path, r.StatusCode, want)
+			}
+		}
+	}
+}
+
 func TestListenAndRun(t *testing.T) {
 	s := serving(testSpace())
 	if err := s.Run(t.Context()); err == nil {
@@ -482,6 +513,15 @@ func TestUserOfAConnection(t *testing.T) {
 	other.once.Do(func() { other.uid, other.known = 4242, true })
 	if other.is(mine) {
 		t.Error("another user was let in")
+	}
+	stranger := &caller{remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, local: in.LocalAddr()}
+	if stranger.is(mine) {
+		t.Error("a connection that the kernel does not know was let in")
+	}
+	elsewhere := &caller{}
+	elsewhere.once.Do(func() {}) // as where there is no table
+	if !elsewhere.is(mine) {
+		t.Error("nobody is let in where users cannot be told apart")
 	}
 	if s := kernelAddr(net.ParseIP("127.0.0.1").To4(), 80); s != "0100007F:0050" && s != "7F000001:0050" {
 		t.Errorf("address is written %q", s)
