@@ -194,6 +194,20 @@ func (b *bases) tell(ino Ino, who proc, id string) (size int, mtime time.Time, o
 	return 0, time.Time{}, false
 }
 
+// retimed notes that somebody else gave another time to version id, as by saving
+// it unchanged: that is no news for who has it.
+func (b *bases) retimed(ino Ino, id string, mtime time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.files[ino] {
+		for i := range e.shown {
+			if s := &e.shown[i]; s.v.id == id && !s.v.opaque && s.told.IsZero() && !s.v.mtime.Equal(mtime) {
+				s.told = s.v.mtime
+			}
+		}
+	}
+}
+
 // nearest is the version that who made text from: the one it has loaded, and
 // where several could be that, the one that text differs from least; of what is
 // opaque the latest. Nil if it was shown none.

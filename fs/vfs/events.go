@@ -79,6 +79,9 @@ func (v *volume) event(e space.Event) []Invalidation {
 		i := base
 		if info, err := v.tree.stat(e.ID); err == nil {
 			i = at(info.Parent, info.Name)
+			if in != nil {
+				v.fs.bases.retimed(in.ino, info.Version, info.Mtime)
+			}
 		}
 		i.Attr = true
 		return []Invalidation{i}

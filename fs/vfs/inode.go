@@ -134,7 +134,7 @@ func (in *inode) loadLocked() (*content, error) {
 	if info.Kind != space.File {
 		return nil, syscall.EIO // replaced by something else; the kernel is being told
 	}
-	if v := in.cur.Value(); v != nil && v.id == info.Version && info.Text {
+	if v := in.cur.Value(); v != nil && v.id == info.Version && v.mtime.Equal(info.Mtime) && info.Text {
 		return &content{id: v.id, v: v, mtime: info.Mtime}, nil
 	}
 	snap, err := in.vol.tree.open(in.node)

@@ -427,3 +427,30 @@ func TestLoadingAgainIsNoAlarm(t *testing.T) {
 		}
 	})
 }
+
+// Somebody else saves the file as it is.
+func TestSavingTheSameIsNoAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, node := w.shared("doc", before)
+		first := p.stat("doc")
+		q := w.process(11)
+		for range 2 {
+			time.Sleep(time.Minute)
+			w.remote(node, before)
+			asked := q.stat("doc")
+			q.read("doc")
+			if asked.Mtime.Equal(first.Mtime) {
+				t.Error("who does not know the file is not told its time")
+			}
+			time.Sleep(time.Minute)
+			w.remote(node, before)
+			for who, want := range map[*process]Attr{p: first, q: asked} {
+				if got := who.stat("doc"); !got.Mtime.Equal(want.Mtime) {
+					t.Errorf("process %d is told %v, then %v", who.pid, want.Mtime, got.Mtime)
+				}
+			}
+			q = w.process(q.pid + 1)
+		}
+	})
+}
