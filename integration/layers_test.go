@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 var onlyImporter = map[string]string{
 	"github.com/hanwen/go-fuse/":           "fs/fusefs",
 	"github.com/automerge/automerge-go":    "crdt/document",
+	"github.com/sabhiram/go-gitignore":     "fs/vfs",
 	"go.etcd.io/bbolt":                     "crdt/store",
 	"github.com/pion/":                     "net/rtc",
 	"github.com/urfave/cli/":               "cmd/cli",

@@ -10,6 +10,7 @@ import (
 
 // Lookup finds a name in a folder.
 func (f *FS) Lookup(c Caller, parent Ino, name string) (Attr, error) {
+	parent, name = f.alias(parent, name)
 	dir, err := f.inode(parent)
 	if err != nil {
 		return Attr{}, err
@@ -53,7 +54,11 @@ func (f *FS) ReadDir(_ Caller, ino Ino) ([]DirEntry, error) {
 		return f.rootEntries(), nil
 	}
 	if dir.virtual != nil {
-		return dir.virtualList()
+		list, err := dir.virtualList()
+		if err == nil && dir.virtual.key() == spaceFolder {
+			list = append(list, dir.vol.ignoreEntry()...)
+		}
+		return list, err
 	}
 	if err := folder(dir); err != nil {
 		return nil, err
@@ -77,6 +82,9 @@ func (f *FS) ReadDir(_ Caller, ino Ino) ([]DirEntry, error) {
 		if len(v.holds) > 0 && v.holds[info.ID] != nil {
 			continue
 		}
+		if dir == v.root && info.Name == ignoreNode {
+			continue // it shows as .space/ignore
+		}
 		if _, hidden := over[info.Name]; hidden {
 			continue // a peer made the same name; both show when ours is published
 		}
@@ -89,6 +97,9 @@ func (f *FS) ReadDir(_ Caller, ino Ino) ([]DirEntry, error) {
 		out = append(out, e)
 	}
 	for name, in := range over {
+		if dir == v.root && name == ignoreNode {
+			continue
+		}
 		out = append(out, DirEntry{Name: name, Ino: in.ino, Mode: kindMode(in.kind)})
 	}
 	local, err := v.scratchList(v.folderDir(dir.node))
@@ -154,7 +165,7 @@ func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
 	if dir.state == stateOrphan {
 		return nil, syscall.ENOENT
 	}
-	if dir.state == stateScratch || scratchName(name, true) {
+	if dir.state == stateScratch || scratchName(name, true) || v.ignores(dir, name, true) {
 		path, err := v.scratchPath(dir, name)
 		if err != nil {
 			return nil, err
@@ -260,7 +271,7 @@ func (v *volume) symlink(dir *inode, name, target string) (*inode, error) {
 	if dir.state == stateOrphan {
 		return nil, syscall.ENOENT
 	}
-	if dir.state == stateScratch || scratchName(name, false) {
+	if dir.state == stateScratch || scratchName(name, false) || v.ignores(dir, name, false) {
 		path, err := v.scratchPath(dir, name)
 		if err != nil {
 			return nil, err

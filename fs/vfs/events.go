@@ -14,7 +14,7 @@ func (v *volume) events(events []space.Event) {
 		if v.tree.ours(e) {
 			continue
 		}
-		out = append(out, v.event(e)...)
+		out = append(out, v.aliased(v.event(e))...)
 	}
 	v.fs.queue.add(out...)
 }

@@ -11,6 +11,7 @@ import (
 
 // Create makes a file and opens it; without O_EXCL an existing one is opened.
 func (f *FS) Create(c Caller, parent Ino, name string, flags, mode uint32) (Attr, *Handle, error) {
+	parent, name = f.alias(parent, name)
 	dir, err := f.parentFor(parent, name)
 	if err != nil {
 		return Attr{}, nil, err
@@ -48,7 +49,7 @@ func (v *volume) createFile(who proc, dir *inode, name string, flags, mode uint3
 	if dir.state == stateOrphan {
 		return nil, nil, syscall.ENOENT
 	}
-	if dir.state == stateScratch || scratchName(name, false) {
+	if dir.state == stateScratch || scratchName(name, false) || v.freeHold(dir.node, name) == nil && v.ignores(dir, name, false) {
 		return v.scratchCreate(who, dir, name, flags, mode)
 	}
 	in := v.fresh(mode&0o111 != 0)
@@ -181,6 +182,7 @@ func (in *inode) sizeLocked() int64 {
 
 // Unlink removes a name that is not a folder's.
 func (f *FS) Unlink(_ Caller, parent Ino, name string) error {
+	parent, name = f.alias(parent, name)
 	dir, err := f.parentFor(parent, name)
 	if err != nil {
 		return err

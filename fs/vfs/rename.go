@@ -16,6 +16,8 @@ import (
 // backup, and held, because its next version comes under the old name. A
 // document to a shared name is held too, in case that was a backup as well.
 func (f *FS) Rename(c Caller, parent Ino, name string, parent2 Ino, name2 string, flags uint32) error {
+	parent, name = f.alias(parent, name)
+	parent2, name2 = f.alias(parent2, name2)
 	from, err := f.parentFor(parent, name)
 	if err != nil {
 		return err
@@ -78,7 +80,7 @@ func (r *renaming) run() error {
 	if r.src.pipe() || r.dst != nil && r.dst.pipe() {
 		return r.pipe()
 	}
-	local := r.to.state == stateScratch || scratchName(r.name2, folders)
+	local := r.to.state == stateScratch || scratchName(r.name2, folders) || r.ignored(folders)
 	switch {
 	case r.src.state == stateScratch && local:
 		return r.scratchToScratch()

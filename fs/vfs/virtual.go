@@ -126,6 +126,9 @@ func (in *inode) virtualAttr() (Attr, error) {
 	if in.kind == space.Dir {
 		a.Size, a.Mode = 0, syscall.S_IFDIR|0o555
 	}
+	if in.virtual.key() == spaceFolder { // the ignore file can be made and removed
+		a.Mode = in.restrict(Attr{Mode: modeDir}).Mode
+	}
 	a.setTimes(mtime)
 	return a, nil
 }

@@ -40,6 +40,7 @@ type volume struct {
 	holds   map[space.NodeID]*hold
 	names   map[space.NodeID]map[string]*hold
 
+	ignored   ignored
 	scratches map[space.NodeID]bool // whether shared folders have files of this device in them
 
 	queue []due // what to publish, soonest first
