@@ -1,15 +1,24 @@
 package blob
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// fewFiles is how many files are synced one by one. For more than that one
-// sync of the whole file system is cheaper.
-const fewFiles = 8
+// fewFiles is how many files are synced one by one, syncers of them at once.
+// Beyond that one sync of the whole file system is cheaper, though it also waits
+// for what other programs have written.
+const (
+	fewFiles = 256
+	syncers  = 8
+)
 
 // Sync makes everything written so far survive a power cut.
 func (s *Store) Sync() error {
@@ -41,19 +50,31 @@ func (s *Store) syncFiles(files map[[32]byte]struct{}) error {
 		defer d.Close()
 		return unix.Syncfs(int(d.Fd()))
 	}
-	dirs := map[string]bool{s.dir: true}
+	paths := make([]string, 0, len(files))
+	shards := map[string]bool{s.dir: true}
 	for h := range files {
-		if err := syncPath(s.path(h)); err != nil {
-			return err
-		}
-		dirs[s.shard(h)] = true
+		paths = append(paths, s.path(h))
+		shards[s.shard(h)] = true
 	}
-	for d := range dirs {
-		if err := syncPath(d); err != nil {
-			return err
-		}
+	if err := syncAll(paths); err != nil {
+		return err
 	}
-	return nil
+	return syncAll(slices.Collect(maps.Keys(shards)))
+}
+
+func syncAll(paths []string) error {
+	errs := make([]error, min(len(paths), syncers))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for n := range errs {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(paths)) && errs[n] == nil; i = next.Add(1) - 1 {
+				errs[n] = syncPath(paths[i])
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 func syncPath(path string) error {
