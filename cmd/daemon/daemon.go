@@ -55,9 +55,12 @@ type daemon struct {
 	web    *web.Server
 	vfs    *vfs.FS
 
+	making sync.Mutex // held from choosing the name of a new space until it is one of spaces; before mu
+
 	mu       sync.Mutex // guards what follows
 	settings settings
 	spaces   map[identity.ID]*openSpace
+	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
 	broken   []brokenSpace
 }
 
@@ -96,6 +99,7 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 		problems: &problems{now: time.Now},
 		settings: p.next,
 		spaces:   map[identity.ID]*openSpace{},
+		entering: map[identity.ID]chan struct{}{},
 	}
 	d.log = slog.New(watcher{Handler: p.Log.Handler(), problems: d.problems})
 	if err := d.run(ctx, ready); err != nil {
@@ -109,8 +113,6 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 
 // run opens everything, waits, and closes everything.
 func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err error) {
-	fail := func(err error) { d.fail(err) }
-
 	forget, err := d.openIdentity()
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 	if err := d.listen(); err != nil {
 		return err
 	}
-	defer start(ctx, "web server", fail, d.web.Run)()
+	defer start(ctx, "web server", d.fail, d.web.Run)()
 	defer func() { err = errors.Join(err, signals.Close()) }()
 
 	d.vfs = vfs.New(vfs.Config{
@@ -141,29 +143,14 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 
 	d.mesh = mesh.New(mesh.Config{Device: d.device, Signal: d.signalURLs(), Log: d.part("mesh")})
 	d.mesh.SetOnline(!d.settings.Offline)
-	defer start(ctx, "mesh", fail, d.mesh.Run)()
+	defer start(ctx, "mesh", d.fail, d.mesh.Run)()
 	defer func() { err = errors.Join(err, d.vfs.Close()) }() // commits into the spaces
 
-	if err := prepareMount(d.plan); err != nil {
+	unmount, err := d.openMount()
+	if err != nil {
 		return err
 	}
-	mount, err := fusefs.New(d.mount, d.vfs, fusefs.Options{Log: d.part("fuse"), Helper: d.Helper})
-	if err != nil {
-		return mountError(err)
-	}
-	gone := make(chan struct{}) // closed when nothing is mounted any more
-	go func() {
-		defer close(gone)
-		mount.Wait()
-		d.fail(errors.New("somebody else unmounted " + d.mount))
-	}()
-	defer func() {
-		err = errors.Join(err, mount.Unmount())
-		select {
-		case <-gone:
-		case <-time.After(unmountTime): // a program still has a file open; closing the vfs commits it
-		}
-	}()
+	defer func() { err = errors.Join(err, unmount()) }()
 
 	d.joinTopics()
 
@@ -172,14 +159,14 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 		return err
 	}
 	used = true
-	defer start(ctx, "command socket", fail, func(ctx context.Context) error {
+	defer start(ctx, "command socket", d.fail, func(ctx context.Context) error {
 		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
 	})()
 
 	if err := d.remember(nil); err != nil {
 		return err
 	}
-	defer start(ctx, "keeper", fail, d.keep)()
+	defer start(ctx, "keeper", d.fail, d.keep)()
 	if ready != nil {
 		s, err := d.Status(ctx)
 		if err != nil {
@@ -254,6 +241,32 @@ func (d *daemon) listen() error {
 	return &localapi.Error{Code: localapi.Failed, Message: "the web server cannot start: " + err.Error(), Next: "choose another address with --http", Err: err}
 }
 
+// openMount mounts. unmount returns when nothing is mounted any more, or soon
+// after that has begun.
+func (d *daemon) openMount() (unmount func() error, err error) {
+	if err := prepareMount(d.plan); err != nil {
+		return nil, err
+	}
+	mount, err := fusefs.New(d.mount, d.vfs, fusefs.Options{Log: d.part("fuse"), Helper: d.Helper})
+	if err != nil {
+		return nil, mountError(err)
+	}
+	gone := make(chan struct{}) // closed when nothing is mounted any more
+	go func() {
+		defer close(gone)
+		mount.Wait()
+		d.fail(errors.New("somebody else unmounted " + d.mount))
+	}()
+	return func() error {
+		err := mount.Unmount()
+		select {
+		case <-gone:
+		case <-time.After(unmountTime): // a program still has a file open; closing the vfs commits it
+		}
+		return err
+	}, nil
+}
+
 // mountError gives the errors of mounting their exit codes.
 func mountError(err error) error {
 	e := &localapi.Error{Code: localapi.Failed, Message: err.Error(), Err: err}
@@ -289,20 +302,6 @@ func (d *daemon) keep(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// signalURLs are the servers through which peers are found: our own, what we
-// were told, and what invitations named.
-func (d *daemon) signalURLs() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	urls := []string{"http://" + reachable(d.web.Addr().String())}
-	for _, u := range slices.Concat(d.settings.Signal, d.settings.Met) {
-		if !slices.Contains(urls, u) {
-			urls = append(urls, u)
-		}
-	}
-	return urls
 }
 
 // openSpaces is what the web server serves.

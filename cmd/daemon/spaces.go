@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
-	"github.com/echofs/echofs/net/admission"
 	"github.com/echofs/echofs/net/replicate"
 )
 
@@ -36,12 +33,6 @@ type openSpace struct {
 	leave  func()          // ends its replication; nil before joinTopics
 	synced <-chan struct{} // closed when a peer's files of the time it connected are all here
 	guests map[[32]byte]guest
-}
-
-// A guest is an invitation that is being honoured.
-type guest struct {
-	until time.Time
-	leave func()
 }
 
 // A brokenSpace is one that could not be opened. The daemon goes on without it.
@@ -104,9 +95,7 @@ func (d *daemon) setBroken(id string, err error) {
 
 // attach makes an open space part of the daemon: committed and mounted.
 func (d *daemon) attach(s *space.Space) error {
-	stop := start(d.ctx, "space "+s.ID().Short(), func(err error) {
-		d.fail(err)
-	}, s.Run)
+	stop := start(d.ctx, "space "+s.ID().Short(), d.fail, s.Run)
 	if err := d.vfs.Add(s.Name(), s); err != nil {
 		stop()
 		return errors.Join(fmt.Errorf("showing space %s in the mount: %w", s.Name(), err), s.Close())
@@ -191,55 +180,6 @@ func onNewMembers(ctx context.Context, s *space.Space, do func()) error {
 	}
 }
 
-// hostLocked waits for the guest of an invitation.
-func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
-	if _, hosted := s.guests[in.SecretHash]; hosted || d.past(in.Expires) {
-		return
-	}
-	inv := admission.Invitation(s.Space, d.device.Key(), in, d.urlsForOthersLocked())
-	s.guests[in.SecretHash] = guest{
-		until: in.Expires,
-		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
-			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission"),
-		})),
-	}
-}
-
-// A host is a space that lets a guest in. The mount keeps new files back for a
-// moment, and a new member should not miss those.
-type host struct {
-	*space.Space
-	daemon *daemon
-}
-
-// Redeem is Space.Redeem after everything closed in the mount is in the space.
-func (h host) Redeem(secret [32]byte, chain []byte, now time.Time) (space.Admission, error) {
-	if err := h.daemon.vfs.Publish(h.Name()); err != nil {
-		h.daemon.log.Warn("a new member may miss the newest files for a moment", "space", h.Name(), "err", err)
-	}
-	return h.Space.Redeem(secret, chain, now)
-}
-
-// past tells whether an invitation of that time need not be hosted any more. A
-// guest that comes a little late should still be told so.
-func (d *daemon) past(expires time.Time) bool {
-	return time.Now().After(expires.Add(10 * time.Minute))
-}
-
-// dropInvitations leaves the meeting places of old invitations.
-func (d *daemon) dropInvitations() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.spaces {
-		for hash, g := range s.guests {
-			if d.past(g.until) {
-				go g.leave() // it waits for links, which must not hold the lock up
-				delete(s.guests, hash)
-			}
-		}
-	}
-}
-
 // find returns the space of that name, or the only one whose ID begins so.
 func (d *daemon) find(name string) (*openSpace, error) {
 	d.mu.Lock()
@@ -296,7 +236,7 @@ func (d *daemon) checkName(name string) error {
 }
 
 // newSpace makes a space with make, in a folder that gets its final name only
-// when the space is complete, and takes it in.
+// when the space is complete, and takes it in. The caller holds d.making.
 func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openSpace, error) {
 	tmp, err := os.MkdirTemp(d.spacesDir(), newPrefix)
 	if err != nil {
@@ -345,68 +285,4 @@ func (d *daemon) setAside(id string) error {
 	}
 	d.broken = slices.Delete(d.broken, i, i+1)
 	return nil
-}
-
-// remember keeps the settings, with signaling servers that an invitation named.
-func (d *daemon) remember(urls []string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, u := range urls {
-		if !slices.Contains(d.settings.Met, u) {
-			d.settings.Met = append(d.settings.Met, u)
-		}
-	}
-	if n := len(d.settings.Met); n > 16 {
-		d.settings.Met = slices.Delete(d.settings.Met, 0, n-16)
-	}
-	return d.settings.save(d.Home)
-}
-
-// urlsForOthersLocked are the servers to name in invitations: those we were told of
-// first, since they are meant to be reachable, and our own.
-func (d *daemon) urlsForOthersLocked() []string {
-	urls := slices.Clone(d.settings.Signal)
-	own := "http://" + reachable(d.web.Addr().String())
-	if !slices.Contains(urls, own) {
-		urls = append(urls, own)
-	}
-	return urls[:min(len(urls), 8)]
-}
-
-// wait returns when done is closed.
-func wait(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// reachable turns the address of a listener into one to connect to from this
-// machine.
-func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// hostsOf returns the names, without addresses, of the hosts in URLs.
-func hostsOf(urls []string) (hosts []string) {
-	for _, raw := range urls {
-		if u, err := url.Parse(raw); err == nil && net.ParseIP(u.Hostname()) == nil {
-			hosts = append(hosts, u.Hostname())
-		}
-	}
-	return hosts
-}
-
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr) // of a listener: it has one
-	return port
 }
