@@ -10,10 +10,10 @@ build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
 
 test: ## all tests
-	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 20m ./...
 
 race: ## the packages with the most goroutines, under the race detector
-	$(GO) test -race -timeout 10m $(RACE)
+	$(GO) test -race -timeout 20m $(RACE)
 
 bench: ## what we aim at, beside the rivals in the same run; then the benchmarks of each package
 	$(GO) test -run '^$$' -bench '^BenchmarkAims$$' -benchtime 1x -timeout 30m ./integration

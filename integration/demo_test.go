@@ -19,7 +19,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(tmp)
-	cmd := exec.Command("demo/run", echofs)
+	cmd := exec.Command("env", "--default-signal=INT", "demo/run", echofs) // a job in the background ignores it
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a signal reaches all of it, as from a terminal
 	out, err := cmd.StdoutPipe()
