@@ -122,6 +122,9 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 	if in.state == stateScratch {
 		return in.scratchMeta(s)
 	}
+	if s.Atime != nil {
+		in.atime = *s.Atime
+	}
 	var exec *bool
 	if s.Mode != nil && in.kind == space.File {
 		x := *s.Mode&0o111 != 0

@@ -290,3 +290,27 @@ func TestSaveOfStaleBuffer(t *testing.T) {
 		})
 	}
 }
+
+// A name that was just removed is made again by somebody who only reads, as
+// flock does.
+func TestNameMadeAgainForReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		p.write("doc", before)
+		w.pass()
+		p.unlink("doc")
+		h := p.open("doc", syscall.O_RDONLY|creat)
+		p.close(h)
+		w.pass()
+		equal(t, "names", w.published(), []string{"doc"})
+		if got := p.read("doc"); got != "" {
+			t.Errorf("doc: %q", got)
+		}
+		p.write("doc", after)
+		w.pass()
+		if got := w.text(w.node("doc")); got != after {
+			t.Errorf("doc: %q", got)
+		}
+	})
+}

@@ -52,6 +52,7 @@ type inode struct {
 	shownAt  uint64                // changes then
 	pinned   *content              // orphan: what it held
 	exec     bool                  // fresh, orphan
+	atime    time.Time             // somebody set it; on this device and for as long as the kernel knows the file
 	mode     uint32                // fresh, orphan: permissions, with space.ModeSet, if other than exec says
 	chmod    bool                  // fresh: somebody asked for them after it was made
 	xattrs   map[string][]byte     // fresh, orphan
@@ -190,8 +191,20 @@ const (
 	modeLink = syscall.S_IFLNK | 0o777
 )
 
-// attrLocked is what who is told about the file; h may be nil.
+// attr is what who is told about the file; h may be nil.
 func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
+	a, err := in.attrs(who, h)
+	if err == nil && in.vol != nil {
+		in.mu.Lock()
+		if !in.atime.IsZero() && in.state != stateScratch {
+			a.Atime = in.atime
+		}
+		in.mu.Unlock()
+	}
+	return a, err
+}
+
+func (in *inode) attrs(who func() proc, h *Handle) (Attr, error) {
 	f := in.fs
 	a := Attr{Ino: in.ino, Nlink: 1, UID: f.cfg.UID, GID: f.cfg.GID}
 	if in.vol == nil {

@@ -139,6 +139,16 @@ func (v *volume) publishOne(d due) (uint64, error) {
 	if in.state != stateFresh || in.wc == nil {
 		return 0, nil
 	}
+	if in.hold != nil { // whoever made it never wrote to it
+		err := v.commitFresh(in, true)
+		if err != nil || in.state == stateShared {
+			if err == nil && !in.writable() {
+				in.wc.close()
+				in.wc = nil
+			}
+			return 0, err
+		}
+	}
 	if err := v.publishFresh(in); err != nil {
 		return 0, err
 	}
