@@ -7,9 +7,9 @@
 // device keys that signed the signaling messages: nobody in between, signaling
 // server included, can read, alter or be either end.
 //
-// A link is watched by the mesh itself (package comment of heartbeat in
-// live.go) and replaced when it is silent, when its device starts anew, or
-// when its handler returns.
+// A link is watched by the mesh itself, with heartbeats on a stream of its own,
+// and replaced when it is silent, when its device starts anew, or when its
+// handler returns.
 //
 // # Concurrency
 //

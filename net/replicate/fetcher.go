@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 )
@@ -103,7 +102,7 @@ func (f *fetcher) tick() {
 			continue
 		}
 		if s.quiet++; s.quiet == maxQuiet {
-			for _, h := range slices.SortedFunc(maps.Keys(s.inFlight), func(a, b chunkID) int { return bytes.Compare(a[:], b[:]) }) {
+			for _, h := range inOrder(s.inFlight) {
 				f.enqueue(h)
 			}
 		}
@@ -131,7 +130,7 @@ func (f *fetcher) down(link int) {
 		return
 	}
 	delete(f.links, link)
-	owed := slices.SortedFunc(maps.Keys(s.inFlight), func(a, b chunkID) int { return bytes.Compare(a[:], b[:]) })
+	owed := inOrder(s.inFlight)
 	for _, h := range owed {
 		f.enqueue(h)
 	}

@@ -1,6 +1,10 @@
 package replicate
 
 import (
+	"bytes"
+	"maps"
+	"slices"
+
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 )
@@ -43,4 +47,9 @@ func decodeCredentials(raw [][]byte) (input, error) {
 		in.ids = append(in.ids, op.ID)
 	}
 	return in, nil
+}
+
+// inOrder returns the keys of a map in an order that does not change.
+func inOrder[K ~[32]byte, V any](m map[K]V) []K {
+	return slices.SortedFunc(maps.Keys(m), func(a, b K) int { return bytes.Compare(a[:], b[:]) })
 }

@@ -223,7 +223,7 @@ func TestMeshSendsOnce(t *testing.T) {
 	for i, m := range all {
 		m.waitLog(1400)
 		own := len(m.entries[m.feed])
-		if n := rs[i].Arrived(); n > int64(1400-own)*11/10 { // a few may cross while the links begin
+		if n := rs[i].entries.Load(); n > int64(1400-own)*11/10 { // a few may cross while the links begin
 			t.Errorf("%d entries came to %s, who lacked %d", n, m.device.Name(), 1400-own)
 		}
 	}
@@ -517,12 +517,12 @@ func TestBadEntriesAreRefused(t *testing.T) {
 
 	bad := func(what string, raw []byte) {
 		t.Helper()
-		before := ra.Refused()
+		before := ra.refused.Load()
 		h.send(h.sync, frameEntries, entries{[][]byte{raw}})
 		h.send(h.sync, frameEntries, entries{[][]byte{eve.write().Raw}}) // the link lives on
 		n := eve.ops
 		anna.wait("the next good entry after "+what, func() bool { return len(anna.entries[eve.feed]) == int(n) })
-		for ra.Refused() == before { // it is counted after the space has decided
+		for ra.refused.Load() == before { // it is counted after the space has decided
 			if t.Context().Err() != nil || len(h.done) > 0 {
 				t.Fatalf("%s was not refused", what)
 			}

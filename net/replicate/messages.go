@@ -115,62 +115,61 @@ type item struct {
 	raw  []byte
 }
 
-// decodeSync turns a frame of the Sync stream into an input of a session.
+// decode reads the body of a frame that is a message.
+func decode[M any](f wire.Frame) (m M, err error) {
+	err = f.Decode(&m)
+	return m, err
+}
+
+// decodeSync turns a frame of the Sync stream into an input of a session. The
+// input means nothing where there is an error.
 func decodeSync(f wire.Frame) (input, error) {
 	switch f.Type {
 	case frameProof:
-		var m proof
-		if err := f.Decode(&m); err != nil {
-			return nil, err
-		}
-		return gotProof{m.MAC}, nil
+		m, err := decode[proof](f)
+		return gotProof{m.MAC}, err
 	case frameHeads:
-		var m heads
-		if err := f.Decode(&m); err != nil {
-			return nil, err
-		}
-		return gotHeads{m.IDs}, nil
+		m, err := decode[heads](f)
+		return gotHeads{m.IDs}, err
 	case frameCredentials:
-		var m credentials
-		if err := f.Decode(&m); err != nil {
+		m, err := decode[credentials](f)
+		if err != nil {
 			return nil, err
 		}
 		return decodeCredentials(m.Raw)
 	case frameHave:
-		var m have
-		if err := f.Decode(&m); err != nil {
+		m, err := decode[have](f)
+		if err != nil {
 			return nil, err
 		}
-		if err := m.Timeframe.Check(); err != nil {
-			return nil, err
-		}
-		in := gotHave{make(map[identity.ID]uint64, len(m.Timeframe))}
-		for id, h := range m.Timeframe {
-			in.seqs[id] = h.Seq
-		}
-		return in, nil
+		return decodeHave(m.Timeframe)
 	case frameEntries:
-		var m entries
-		if err := f.Decode(&m); err != nil {
+		m, err := decode[entries](f)
+		if err != nil {
 			return nil, err
 		}
 		return decodeEntries(m.Raw)
 	case frameNews:
-		var m news
-		if err := f.Decode(&m); err != nil {
-			return nil, err
-		}
-		return gotNews{m.Seqs}, nil
+		m, err := decode[news](f)
+		return gotNews{m.Seqs}, err
 	case framePull:
-		var m pull
-		if err := f.Decode(&m); err != nil {
-			return nil, err
-		}
-		return gotPull{m.Spans}, nil
+		m, err := decode[pull](f)
+		return gotPull{m.Spans}, err
 	case frameSent:
 		return gotSent{}, nil
 	}
 	return nil, fmt.Errorf("frame %d: %w", f.Type, wire.ErrType)
+}
+
+func decodeHave(t feed.Timeframe) (input, error) {
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	in := gotHave{make(map[identity.ID]uint64, len(t))}
+	for id, h := range t {
+		in.seqs[id] = h.Seq
+	}
+	return in, nil
 }
 
 func decodeEntries(raw [][]byte) (input, error) {

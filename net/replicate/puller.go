@@ -1,10 +1,6 @@
 package replicate
 
 import (
-	"bytes"
-	"maps"
-	"slices"
-
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/identity"
 )
@@ -151,7 +147,7 @@ func (p *puller) ask(link int, have feed.Timeframe, author map[identity.ID]ident
 	}
 	o := p.links[link]
 	asks := make(map[identity.ID]span)
-	for _, f := range slices.SortedFunc(maps.Keys(o.offers), func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) }) {
+	for _, f := range inOrder(o.offers) {
 		upto, base := o.offers[f], p.base(f, have)
 		if upto <= have[f].Seq {
 			delete(o.offers, f)

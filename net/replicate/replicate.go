@@ -76,8 +76,8 @@ type Replicator struct {
 	synced chan struct{} // closed by reached
 	door   chan struct{} // holds a token for each link whose peer has not proved anything
 
-	refused atomic.Int64
-	entries atomic.Int64 // of peers
+	refused atomic.Int64 // entries and credentials of peers that were not accepted
+	entries atomic.Int64 // entries of peers that came, also those that were here
 
 	mu     sync.Mutex                         // guards the fields below
 	known  []known                            // credentials of the space, decoded
@@ -101,14 +101,12 @@ func New(s Space, log *slog.Logger) *Replicator {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Replicator{space: s, log: log, synced: make(chan struct{}), door: make(chan struct{}, maxUnproved), fetch: newFetcher(), puller: newPuller(), ticked: time.Now(), author: make(map[identity.ID]identity.PublicKey), mine: make(map[identity.ID]bool), links: make(map[int]*link)}
+	return &Replicator{
+		space: s, log: log, synced: make(chan struct{}), door: make(chan struct{}, maxUnproved),
+		author: make(map[identity.ID]identity.PublicKey), mine: make(map[identity.ID]bool),
+		puller: newPuller(), ticked: time.Now(), fetch: newFetcher(), links: make(map[int]*link),
+	}
 }
-
-// Refused counts the entries and credentials of peers that were not accepted.
-func (r *Replicator) Refused() int64 { return r.refused.Load() }
-
-// Arrived counts the entries of peers that came, also those that were here.
-func (r *Replicator) Arrived() int64 { return r.entries.Load() }
 
 // credentials returns the credentials of the space in causal order, those that
 // wait for others too. rev is another one when they are others. Only those that

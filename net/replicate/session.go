@@ -1,11 +1,9 @@
 package replicate
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"errors"
 	"maps"
-	"slices"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/space"
@@ -281,7 +279,7 @@ func (s *session) pulled(in gotPull) ([]output, error) {
 		return s.pump(), nil
 	}
 	var refs []space.LogRef
-	for _, f := range slices.SortedFunc(maps.Keys(in.spans), func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) }) {
+	for _, f := range inOrder(in.spans) {
 		for n := in.spans[f].After + 1; n <= in.spans[f].Upto; n++ {
 			refs = append(refs, space.LogRef{Feed: f, Seq: n})
 		}

@@ -182,7 +182,7 @@ func TestRealSpaces(t *testing.T) {
 	for _, s := range []*realSpace{anna, ben, chris} {
 		s.waitFor("doc.txt", []byte("ONE\ntwo\nTHREE\n"))
 	}
-	if n := ra.Refused() + rb.Refused() + rc.Refused(); n > 0 {
+	if n := ra.refused.Load() + rb.refused.Load() + rc.refused.Load(); n > 0 {
 		t.Errorf("%d entries refused among honest peers", n)
 	}
 }

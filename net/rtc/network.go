@@ -3,14 +3,13 @@ package rtc
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"net"
 
 	"github.com/pion/logging"
 	"github.com/pion/transport/v2"
 	"github.com/pion/transport/v2/stdnet"
-
-	"fmt"
 )
 
 // network is the network as pion sees it: with large socket buffers, and

@@ -135,8 +135,9 @@ func (a *API) gather(ctx context.Context, pc *webrtc.PeerConnection, describe fu
 	return []byte(pc.LocalDescription().SDP), nil
 }
 
-// connection returns a pion connection with the settings libraries demand of
-// us: each was measured, see ARCHITECTURE.md.
+// connection returns a pion connection: UDP only, loopback included, no names of
+// mDNS, the first path that works is taken, and only a relayed one has to wait
+// for better ones.
 func (a *API) connection() (*webrtc.PeerConnection, error) {
 	network, err := newNetwork()
 	if err != nil {
