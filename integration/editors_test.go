@@ -151,43 +151,6 @@ func TestSwapFileWarns(t *testing.T) {
 	three.Ends()
 }
 
-// TestTools has programs without a screen save on both devices while neither
-// can know of the other.
-func TestTools(t *testing.T) {
-	tests := []struct{ name, top, bottom, merged string }{
-		{"sed -i", `sed -i 's/^top$/TOP/' doc.txt`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"perl -i", `perl -i -pe 's/^top$/TOP/' doc.txt`, `perl -i -pe 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"perl -i.bak", `perl -i.bak -pe 's/^top$/TOP/' doc.txt`, `perl -i.bak -pe 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"sed -i.bak", `sed -i.bak 's/^top$/TOP/' doc.txt`, `sed -i.bak 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"append", `sed -i 's/^top$/TOP/' doc.txt`, `echo more >>doc.txt`, "TOP\nmiddle\nbottom\nmore\n"},
-		{"ed", `printf '1c\nTOP\n.\nw\nq\n' | ed -s doc.txt`, `printf '3c\nBOTTOM\n.\nw\nq\n' | ed -s doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"patch", `printf -- '--- doc.txt\n+++ doc.txt\n@@ -1,3 +1,3 @@\n-top\n+TOP\n middle\n bottom\n' | patch -s`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"cat and mv", `{ echo TOP; sed 1d doc.txt; } >doc.new && mv doc.new doc.txt`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-		{"cat and cp", `new=$(mktemp); { echo TOP; sed 1d doc.txt; } >$new; cp $new doc.txt; rm $new`, `sed -i 's/^bottom$/BOTTOM/' doc.txt`, "TOP\nmiddle\nBOTTOM\n"},
-	}
-	w := NewWorld(t)
-	alice, bob := w.Pair("notes")
-	folder := func(i int) string { return fmt.Sprintf("notes/%d %s", i, tests[i].name) }
-	for i := range tests {
-		alice.Write(folder(i)+"/doc.txt", draft)
-	}
-	for i := range tests {
-		bob.Sees(folder(i)+"/doc.txt", draft)
-	}
-	bob.Run("offline")
-	for i, tt := range tests {
-		shell(t, alice.Path(folder(i)), tt.top)
-		shell(t, bob.Path(folder(i)), tt.bottom)
-	}
-	bob.Run("online")
-	for i, tt := range tests {
-		for _, d := range []*Device{alice, bob} {
-			d.Sees(folder(i)+"/doc.txt", tt.merged)
-			onlyFile(w, d, folder(i), "doc.txt")
-		}
-	}
-}
-
 // TestGitCheckout changes a file by checking out branches on one device, while
 // the other one has edited it.
 func TestGitCheckout(t *testing.T) {
