@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"fs/vfs":    {"crdt/space", "crdt/textdiff"},
 
 	"crdt/space":    {"crdt/document", "crdt/tree", "crdt/feed", "crdt/blob", "crdt/store", "crdt/textdiff", "identity/..."},
-	"crdt/document": {"crdt/textdiff"},
+	"crdt/document": {"crdt/textdiff", "crdt/tree"},
 	"crdt/tree":     {"identity/codec"},
 	"crdt/feed":     {"identity/..."},
 	"crdt/store":    {},

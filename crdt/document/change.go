@@ -8,15 +8,13 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/echofs/echofs/crdt/tree"
 )
 
-// The limits of a change, the same on every device. An operation is a rune
-// inserted or deleted.
+// The limits of a change beside tree.MaxChange, the same on every device. An
+// operation is a rune inserted or deleted.
 const (
-	// MaxText is the length in bytes of the longest text Edit makes.
-	MaxText = 256 << 10
-	// MaxChange is the length in bytes of the longest change.
-	MaxChange = 768 << 10
 	// MaxChangeOps is the greatest number of operations in a change.
 	MaxChangeOps = 524_288
 	// maxOps is the greatest number an operation may have, which bounds the
@@ -108,7 +106,7 @@ func parse(raw []byte, steps *[]step) (*change, error) {
 
 // unframe checks the frame of a change and returns its body.
 func unframe(raw []byte) (body []byte, hash Hash, err error) {
-	if len(raw) > MaxChange {
+	if len(raw) > tree.MaxChange {
 		return nil, hash, fmt.Errorf("%w: %d bytes", ErrInvalid, len(raw))
 	}
 	if len(raw) < 10 || string(raw[:4]) != chunkMagic {
@@ -399,16 +397,19 @@ func appendElement(runs []elements, e elements) []elements {
 
 // contains tells whether n is in one of ascending runs.
 func contains(runs []interval, n uint32) bool {
-	i, found := slices.BinarySearchFunc(runs, n, func(r interval, n uint32) int {
-		switch {
-		case r.hi < n:
-			return -1
-		case r.lo > n:
-			return 1
-		}
-		return 0
-	})
-	return found && i < len(runs)
+	_, found := slices.BinarySearchFunc(runs, n, interval.side)
+	return found
+}
+
+// side says on which side of n a run is; 0 when n is in it.
+func (r interval) side(n uint32) int {
+	switch {
+	case r.hi < n:
+		return -1
+	case r.lo > n:
+		return 1
+	}
+	return 0
 }
 
 // appendSaved writes a change behind its length.

@@ -6,6 +6,9 @@
 // also one from our own disk, is vetted in Go before it crosses over: Check
 // looks at the change alone, Apply also at what it refers to.
 //
+// These checks alone decide whether a change counts. When Automerge fails where
+// they did not, the text is made in Go; see Doc.Degraded.
+//
 // # Concurrency
 //
 // Check may be called from any goroutine. A Doc must not be used by two

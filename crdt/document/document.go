@@ -15,14 +15,16 @@ import (
 	"github.com/automerge/automerge-go"
 
 	"github.com/echofs/echofs/crdt/textdiff"
+	"github.com/echofs/echofs/crdt/tree"
 )
 
 // A Hash names a change.
 type Hash [32]byte
 
 var (
-	// ErrInvalid reports a change that no honest device makes. It is refused
-	// by everybody, so the refusal does not depend on what arrived before.
+	// ErrInvalid reports a change that no honest device makes. The rules are in
+	// this package and look at nothing but the change and what it builds on, so
+	// every device gives the same verdict. What Automerge says never is one.
 	ErrInvalid = errors.New("invalid change")
 	// ErrTooLarge reports a text or an edit beyond the limits of a document.
 	// The document is as it was; write the file as a whole instead.
@@ -32,7 +34,7 @@ var (
 	// ErrNotText reports bytes that are not UTF-8 without NUL.
 	ErrNotText = errors.New("not UTF-8 text")
 	// ErrBroken reports that Automerge and this package disagree about a
-	// document. It must be closed and loaded again.
+	// document, on this device and now.
 	ErrBroken = errors.New("the document is in doubt")
 )
 
@@ -51,40 +53,27 @@ type Doc struct {
 	text    string
 	runes   int // length of text
 	history *history
-	am      *automerge.Doc
+	am      *automerge.Doc // nil while degraded is set
 	content *automerge.Text
 	actor   [16]byte // set in am
-	broken  error
-}
-
-// IsText tells whether a document can hold s: valid UTF-8 without NUL, not
-// longer than MaxText.
-func IsText(s string) bool {
-	return len(s) <= MaxText && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+	// degraded says why Automerge is not used: it cannot hold this document.
+	degraded error
+	broken   error // why the document is of no more use
 }
 
 // New makes the document of a text that is about to be edited for the first
 // time. The same seed and text give the same bytes on every device.
 func New(seed [32]byte, text string) (*Doc, error) {
-	if len(text) > MaxText {
+	if len(text) > tree.MaxText {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
 	}
-	if !IsText(text) {
+	if !tree.IsText([]byte(text)) {
 		return nil, ErrNotText
 	}
-	raw, hash := firstChange(seed, text)
+	_, hash := firstChange(seed, text)
 	d := &Doc{seed: [16]byte(seed[:16]), base: text, text: text, runes: utf8.RuneCountInString(text)}
 	d.history = newHistory(d.seed, hash, d.runes)
-	d.am = automerge.New()
-	if err := d.am.LoadIncremental(raw); err != nil {
-		return nil, fmt.Errorf("making a document: %w", err)
-	}
-	v, err := d.am.RootMap().Get(contentKey)
-	if err != nil || v.Kind() != automerge.KindText {
-		return nil, fmt.Errorf("making a document: %w: no text in it", ErrBroken)
-	}
-	d.content = v.Text()
-	return d, d.verify(&text)
+	return d, d.renew(&text)
 }
 
 // Load reads what Save returned and checks that it has these heads.
@@ -179,16 +168,19 @@ func (d *Doc) Edit(actor [16]byte, splices []textdiff.Splice, t time.Time) (raw 
 	if len(splices) == 0 {
 		return nil, nil
 	}
+	if d.degraded != nil {
+		return nil, d.degraded
+	}
 	if err := d.checkSplices(splices); err != nil {
 		return nil, err
 	}
 	text := textdiff.Apply(d.text, splices)
-	if len(text) > MaxText {
+	if len(text) > tree.MaxText {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
 	}
 	c, err := d.makeChange(actor, splices, t)
 	if err != nil {
-		return nil, d.restore(err)
+		return nil, errors.Join(err, d.renew(nil))
 	}
 	past, err := d.history.check(c)
 	for h := range d.history.heads {
@@ -197,7 +189,7 @@ func (d *Doc) Edit(actor [16]byte, splices []textdiff.Splice, t time.Time) (raw 
 		}
 	}
 	if err != nil {
-		return nil, d.restore(err)
+		return nil, errors.Join(err, d.renew(nil))
 	}
 	d.take(c, past)
 	if err := d.verify(&text); err != nil {
@@ -209,7 +201,7 @@ func (d *Doc) Edit(actor [16]byte, splices []textdiff.Splice, t time.Time) (raw 
 
 // checkSplices refuses splices that do not fit the text or the limits.
 func (d *Doc) checkSplices(splices []textdiff.Splice) error {
-	at, ops := 0, 0
+	at, ops, bytes := 0, 0, 0
 	for _, s := range splices {
 		if s.Pos < at || s.Del < 0 || s.Del > d.runes-s.Pos {
 			return fmt.Errorf("editing a document: splice at %d does not fit a text of %d runes", s.Pos, d.runes)
@@ -219,6 +211,10 @@ func (d *Doc) checkSplices(splices []textdiff.Splice) error {
 		}
 		at = s.Pos + s.Del
 		ops += s.Del + utf8.RuneCountInString(s.Ins)
+		bytes += len(s.Ins)
+	}
+	if bytes > tree.MaxChange { // Automerge would find out after many seconds
+		return fmt.Errorf("%w: %d bytes inserted", ErrTooLarge, bytes)
 	}
 	last := uint32(0)
 	for h := range d.history.heads {
@@ -261,7 +257,7 @@ func (d *Doc) makeChange(actor [16]byte, splices []textdiff.Splice, t time.Time)
 		return nil, fmt.Errorf("%w: %d changes from one edit", ErrBroken, len(changes))
 	}
 	raw := changes[0].Save()
-	if len(raw) > MaxChange {
+	if len(raw) > tree.MaxChange {
 		return nil, fmt.Errorf("%w: a change of %d bytes", ErrTooLarge, len(raw))
 	}
 	return parse(raw, nil)
@@ -276,11 +272,11 @@ func (d *Doc) take(c *change, past []uint32) {
 // Apply adds changes of others, dependencies first, up to the first that is
 // refused; Has tells which are in. Known changes are skipped. ErrInvalid means
 // that every device refuses the change, ErrMissing that it may be tried again.
+// Any other error is trouble of this device: the document must be closed.
 func (d *Doc) Apply(changes [][]byte) error {
 	if d.broken != nil {
 		return d.broken
 	}
-	before := len(d.saved)
 	var batch []byte
 	var refused error
 	for _, raw := range changes {
@@ -302,15 +298,7 @@ func (d *Doc) Apply(changes [][]byte) error {
 	if batch == nil {
 		return refused
 	}
-	err := d.am.LoadIncremental(batch)
-	if err == nil {
-		err = d.verify(nil)
-	}
-	if err != nil {
-		d.saved = d.saved[:before]
-		return d.restore(fmt.Errorf("applying a change: %w: %w", ErrInvalid, err))
-	}
-	return refused
+	return errors.Join(refused, d.follow(batch))
 }
 
 // verify compares Automerge's heads, and the text when it is known, with what
@@ -335,16 +323,4 @@ func (d *Doc) verify(want *string) error {
 	}
 	d.text, d.runes = text, utf8.RuneCountInString(text)
 	return nil
-}
-
-// restore makes the document again from what was saved, after Automerge may
-// have taken in something else, and returns cause.
-func (d *Doc) restore(cause error) error {
-	fresh, err := load(d.Save())
-	if err != nil {
-		d.broken = fmt.Errorf("%w: %w", ErrBroken, err)
-		return errors.Join(cause, d.broken)
-	}
-	*d = *fresh
-	return cause
 }

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/echofs/echofs/crdt/textdiff"
+	"github.com/echofs/echofs/crdt/tree"
 )
 
 var noon = time.Unix(1_700_000_000, 123_456_789)
@@ -185,7 +186,7 @@ func TestEditRefuses(t *testing.T) {
 	d := newDoc(t, "héllo")
 	edit(t, d, 1, "hello")
 	before, heads := d.Save(), d.Heads()
-	big := strings.Repeat("x", MaxText)
+	big := strings.Repeat("x", tree.MaxText)
 	seed := seedOf(1)
 	tests := []struct {
 		name    string
@@ -219,7 +220,7 @@ func TestEditRefuses(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for text, want := range map[string]error{"\xff": ErrNotText, "a\x00b": ErrNotText, strings.Repeat("x", MaxText+1): ErrTooLarge} {
+	for text, want := range map[string]error{"\xff": ErrNotText, "a\x00b": ErrNotText, strings.Repeat("x", tree.MaxText+1): ErrTooLarge} {
 		if _, err := New(seedOf(1), text); !errors.Is(err, want) {
 			t.Errorf("%.5q: %v, want %v", text, err, want)
 		}
@@ -255,15 +256,26 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
+// A text is replaced by one change as long as that fits into an operation; one
+// that does not is refused before Automerge works on it for many seconds.
 func TestFullEditOfALargeText(t *testing.T) {
-	old := strings.Repeat("0123456789abcde\n", MaxText/16)
-	new := strings.Repeat("ABCDEFGHIJKLMNO\n", MaxText/16)
+	const room = tree.MaxChange - 1<<10 // beside what a change needs itself
+	old := strings.Repeat("0123456789abcde\n", tree.MaxText/16)
 	d := newDoc(t, old)
-	raw := edit(t, d, 1, new)
-	if info, err := Check(raw); err != nil || info.Ops != MaxChangeOps {
-		t.Error(info.Ops, err)
+	_, err := d.Edit(actorOf(1), textdiff.Diff(old, strings.Repeat("é", tree.MaxText/2)+"\n"), noon)
+	if !errors.Is(err, ErrTooLarge) || d.Text() != old {
+		t.Error("a text beyond the limit:", err)
 	}
-	_, err := d.Edit(actorOf(1), textdiff.Diff(new, old), noon)
+	_, err = d.Edit(actorOf(1), []textdiff.Splice{{Del: len(old), Ins: strings.Repeat("x", tree.MaxChange)}}, noon)
+	if !errors.Is(err, ErrTooLarge) || d.Text() != old {
+		t.Error("a change beyond the limit:", err)
+	}
+	new := strings.Repeat("ABCDEFGHIJKLMNO\n", room/16)
+	raw := edit(t, d, 1, new)
+	if info, err := Check(raw); err != nil || info.Ops != len(old)+len(new) || len(raw) > tree.MaxChange {
+		t.Error(info.Ops, len(raw), err)
+	}
+	_, err = d.Edit(actorOf(1), textdiff.Diff(new, old[:room]), noon)
 	if !errors.Is(err, ErrTooLarge) || d.Text() != new {
 		t.Error("a document without room:", err)
 	}

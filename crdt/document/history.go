@@ -129,15 +129,7 @@ func (h *history) inserted(actor int, r interval, past []uint32) bool {
 		return false
 	}
 	runs := h.actors[actor].inserted
-	i, found := slices.BinarySearchFunc(runs, r.lo, func(run interval, n uint32) int {
-		switch {
-		case run.hi < n:
-			return -1
-		case run.lo > n:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(runs, r.lo, interval.side)
 	for ; found && runs[i].hi < r.hi; i++ { // a run may go on in the next change
 		if i+1 == len(runs) || runs[i+1].lo != runs[i].hi+1 {
 			return false

@@ -154,15 +154,7 @@ func (t *Timeline) find(author int, n uint32) (int32, bool) {
 		return 0, true
 	}
 	runs := t.runs[author]
-	i, found := slices.BinarySearchFunc(runs, n, func(r glyphs, n uint32) int {
-		switch {
-		case r.hi < n:
-			return -1
-		case r.lo > n:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(runs, n, func(r glyphs, n uint32) int { return r.side(n) })
 	if !found {
 		return 0, false
 	}
