@@ -54,6 +54,8 @@ type Store struct {
 	chunkers sync.Pool // *chunker.Chunker
 	buffers  sync.Pool // *[]byte of MaxChunk
 
+	syncing sync.Mutex // held by the one Sync that runs; taken before mu
+
 	mu       sync.Mutex            // guards the fields below
 	good     map[[32]byte]struct{} // on disk and right, since the store was opened
 	unsynced map[[32]byte]struct{} // of these, those that a power cut may take

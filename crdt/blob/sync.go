@@ -20,8 +20,11 @@ const (
 	syncers  = 8
 )
 
-// Sync makes everything written so far survive a power cut.
+// Sync makes everything written so far survive a power cut. Of what another
+// Sync is busy with it waits for the end.
 func (s *Store) Sync() error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
 	s.mu.Lock()
 	files := s.unsynced
 	s.unsynced = map[[32]byte]struct{}{}
