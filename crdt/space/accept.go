@@ -213,11 +213,7 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 	if err := s.vetAuthor(e, owner.Identity); err != nil {
 		return nil, nil, err
 	}
-	payload, err := e.Open(s.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	ops, err := tree.Decode(payload)
+	ops, err := s.opsOf(e)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -487,3 +487,28 @@ func TestGoneIsKeptUpToDate(t *testing.T) {
 		}
 	}
 }
+
+// Who looks back while a commit runs disturbs nobody; the race detector checks.
+func TestHistoryDuringCommits(t *testing.T) {
+	s := founded(t)
+	f := create(t, s, "a.txt", "one\n")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 50 {
+			save(t, s, f.ID, nil, fmt.Sprintf("one\n%d\n", i))
+			settle(t, s)
+		}
+	}()
+	for looking := true; looking; {
+		select {
+		case <-done:
+			looking = false
+		default:
+		}
+		history(t, s, f.ID)
+	}
+	if h := history(t, s, f.ID); len(h) != 51 {
+		t.Errorf("%d versions", len(h))
+	}
+}

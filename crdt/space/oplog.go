@@ -40,11 +40,7 @@ func (s *Space) findOp(v tree.Version) (*tree.Op, error) {
 		return nil, err
 	}
 	if ops == nil {
-		payload, err := e.Open(s.key)
-		if err != nil {
-			return nil, err
-		}
-		if ops, err = tree.Decode(payload); err != nil {
+		if ops, err = s.opsOf(&e); err != nil {
 			return nil, err
 		}
 		slot := &s.found.entries[s.found.next]
@@ -55,6 +51,15 @@ func (s *Space) findOp(v tree.Version) (*tree.Op, error) {
 		return op, nil
 	}
 	return nil, fmt.Errorf("operation %d of feed %s is not in the log", v.N, f.Short())
+}
+
+// opsOf decrypts the operations of an entry.
+func (s *Space) opsOf(e *feed.Entry) ([]tree.Op, error) {
+	payload, err := e.Open(s.key)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Decode(payload)
 }
 
 // findEntry returns the entry with the n-th operation of a feed, or the

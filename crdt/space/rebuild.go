@@ -111,11 +111,7 @@ func (s *Space) shadow(tx *store.Tx) *Space {
 
 // again applies an entry that was vetted when it came.
 func (s *Space) again(e *feed.Entry) error {
-	payload, err := e.Open(s.key)
-	if err != nil {
-		return err
-	}
-	ops, err := tree.Decode(payload)
+	ops, err := s.opsOf(e)
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,7 @@ func (b *batch) writeTraces(tx *store.Tx) error {
 	for _, e := range slices.Concat(b.remote, b.sealed) {
 		entries[e.Feed] = append(entries[e.Feed], e)
 	}
-	for i := range b.traces {
-		t := &b.traces[i]
+	for _, t := range b.traces { // others may read them meanwhile, so they stay as they are
 		in := entries[t.Feed]
 		at, _ := slices.BinarySearchFunc(in, t.N, func(e feed.Entry, n uint64) int {
 			if e.Next() <= n {
@@ -285,11 +284,7 @@ func (s *Space) opOf(t *tree.Trace) (*tree.Op, error) {
 		return nil, err
 	}
 	if ops == nil {
-		payload, err := e.Open(s.key)
-		if err != nil {
-			return nil, err
-		}
-		if ops, err = tree.Decode(payload); err != nil {
+		if ops, err = s.opsOf(&e); err != nil {
 			return nil, err
 		}
 	}
