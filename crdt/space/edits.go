@@ -14,8 +14,12 @@ import (
 // more than any honest use comes to, and less than stops a computer.
 const maxTogether = 3 << 19
 
-// errTooMuch reports an edit of a document that has no room for it.
-var errTooMuch = errors.New("it edits a text that too many have edited at the same time")
+var (
+	// errTooMuch reports an edit of a document that has no room for it.
+	errTooMuch = errors.New("it edits a text that too many have edited at the same time")
+	// errNotText reports an edit of what is no text on any device.
+	errNotText = errors.New("an edit of what is not text")
+)
 
 // forget closes documents that hold edits which do not happen.
 func (s *Space) forget(edits map[uint64]edited) {
@@ -66,6 +70,10 @@ func (s *Space) vetEdits(feedID identity.ID, ops []tree.Op) (map[uint64]edited, 
 				"feed", feedID.Short(), "op", op.N, "err", err)
 			edits[op.N] = edited{void: true}
 			continue
+		}
+		if why := doc.doc.Degraded(); why != nil {
+			s.complain("a text can be read but not edited; the next save writes it as a whole",
+				"space", s.name, "path", s.Path(op.Node), "err", why)
 		}
 		edits[op.N] = s.edited(doc, op.Edit.Change)
 		s.docs.trim() // an entry may edit more texts than fit into memory

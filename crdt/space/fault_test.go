@@ -2,6 +2,7 @@ package space
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -269,5 +270,52 @@ func TestCredentialsOnAFullDisk(t *testing.T) {
 	t.Cleanup(func() { again.Close() })
 	if text, _ := read(t, again, id(1)); text != "one\ntwo\n" {
 		t.Errorf("text %q", text)
+	}
+}
+
+// A text that this device cannot read any more must not keep anybody from
+// saving over it, and what a save was not made from stays, for who can read it.
+func TestSaveOverAnUnreadableText(t *testing.T) {
+	s := founded(t)
+	f, g := create(t, s, "a.txt", "one\n"), create(t, s, "b.txt", "one\n")
+	base := save(t, s, g.ID, nil, "one\ntwo\n").Version
+	save(t, s, f.ID, nil, "one\ntwo\n")
+	save(t, s, g.ID, nil, "one\ntwo\nthree\n")
+	settle(t, s)
+	s.bases.clear()
+	err := s.db.Update(func(tx *store.Tx) error {
+		for _, id := range []NodeID{f.ID, g.ID} {
+			e, _ := s.tree.Get(id)
+			if err := tx.DeleteText([]byte(textKey(e.Node, e.Key))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(f.ID); err == nil {
+		t.Fatal("the text can be read")
+	}
+	save(t, s, f.ID, nil, "one\ntwo\nmine\n")
+	save(t, s, g.ID, &base, "one\ntwo\nmine\n")
+	settle(t, s)
+	for _, id := range []NodeID{f.ID, g.ID} {
+		if text, _ := read(t, s, id); text != "one\ntwo\nmine\n" {
+			t.Errorf("text %q", text)
+		}
+	}
+	if got := listing(t, s, Root); strings.Count(got, ".txt") != 3 || !strings.Contains(got, "b (conflict") {
+		t.Errorf("listing %q", got)
+	}
+	other := joined(t, s, "ben", credential.Editor)
+	pull(t, other, s)
+	copies := other.tree.Copies(g.ID)
+	if len(copies) != 1 {
+		t.Fatalf("%d versions beside the file", len(copies))
+	}
+	if text, _ := read(t, other, copies[0]); text != "one\ntwo\nthree\n" {
+		t.Errorf("elsewhere the other version is %q", text)
 	}
 }

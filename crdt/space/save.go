@@ -53,55 +53,36 @@ func (s *Space) Save(id NodeID, base *string, c Content, mtime time.Time) (Info,
 func (c *change) saveText(e tree.Entry, base *string, text string, mtime int64) error {
 	s := c.s
 	key := textKey(e.Node, e.Key)
-	data, err := s.text(key)
-	if err != nil {
-		return err
+	stale := base != nil && *base != e.Tag
+	current, err := s.text(key)
+	if err != nil { // what cannot be read must not keep anybody from writing
+		s.log.Error("a text cannot be read; what is saved over it is written as a whole",
+			"space", s.name, "path", s.tree.Path(e.ID), "err", err)
+		return c.saveBytes(e, text, base, stale, mtime)
 	}
-	current := string(data)
-	splices := textdiff.Diff(current, text)
-	merged := text
-	if base != nil && *base != e.Tag {
+	merged, splices := text, textdiff.Diff(string(current), text)
+	if stale {
 		if old, ok := s.textOf(e, *base); ok {
-			splices = textdiff.Rebase(textdiff.Diff(old, text), textdiff.Diff(old, current))
-			merged = textdiff.Apply(current, splices)
+			splices = textdiff.Rebase(textdiff.Diff(old, text), textdiff.Diff(old, string(current)))
+			merged = textdiff.Apply(string(current), splices)
 		} else {
 			s.log.Warn("the version a save was made from is not known; it replaces the current one",
 				"space", s.name, "path", s.tree.Path(e.ID))
 		}
 	}
-	if merged == current {
+	if merged == string(current) {
 		return c.touch(e, mtime)
 	}
-	whole := func() error {
-		content, err := s.op(Content{data: []byte(merged)})
-		if err != nil {
-			return err
-		}
-		return c.saveWhole(e, content, nil, false, mtime)
+	if e.Copy || !tree.IsText([]byte(merged)) || len(current) == 0 && len(merged) > maxFirstEdit {
+		return c.saveBytes(e, merged, nil, false, mtime)
 	}
-	if e.Copy || !tree.IsText([]byte(merged)) || current == "" && len(merged) > maxFirstEdit {
-		return whole()
-	}
-	doc, err := s.openText(key)
-	if doc == nil && err == nil {
-		doc, err = s.beginText(key, data)
-	}
-	if err == nil && doc.doc.Ops() > maxDocOps {
-		return whole()
-	}
-	var change []byte
-	if err == nil {
-		change, err = doc.doc.Edit(actor(c.feed, key), splices, time.UnixMilli(s.now().UnixMilli()))
-	}
-	if err == nil && len(change) > tree.MaxChange {
-		err = document.ErrTooLarge
-	}
+	doc, change, err := c.edit(key, current, splices)
 	if err != nil { // a save must not fail because of what a document cannot do
 		s.docs.drop(key)
 		if !errors.Is(err, document.ErrTooLarge) {
 			s.log.Warn("a text is written as a whole", "space", s.name, "path", s.tree.Path(e.ID), "err", err)
 		}
-		return whole()
+		return c.saveBytes(e, merged, nil, false, mtime)
 	}
 	if change == nil { // the splices change nothing
 		return c.touch(e, mtime)
@@ -112,6 +93,31 @@ func (c *change) saveText(e tree.Entry, base *string, text string, mtime int64) 
 	op.Meta = &tree.Meta{Exec: e.Exec, Mtime: mtime, Over: versions(live.Meta)}
 	c.edits[op.N] = s.edited(doc, change)
 	return nil
+}
+
+// edit makes splices in the document of a key, whose text is current.
+func (c *change) edit(key string, current []byte, splices []textdiff.Splice) (*openDoc, []byte, error) {
+	doc, err := c.s.openText(key)
+	if doc == nil && err == nil {
+		doc, err = c.s.beginText(key, current)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if doc.doc.Ops() > maxDocOps {
+		return nil, nil, document.ErrTooLarge
+	}
+	change, err := doc.doc.Edit(actor(c.feed, key), splices, time.UnixMilli(c.s.now().UnixMilli()))
+	return doc, change, err
+}
+
+// saveBytes is saveWhole of a text.
+func (c *change) saveBytes(e tree.Entry, text string, base *string, stale bool, mtime int64) error {
+	content, err := c.s.op(Content{data: []byte(text)})
+	if err != nil {
+		return err
+	}
+	return c.saveWhole(e, content, base, stale, mtime)
 }
 
 // saveWhole writes content that does not merge.
@@ -173,5 +179,3 @@ func (s *Space) textOf(e tree.Entry, tag string) (string, bool) {
 	data, ok := old.Bytes()
 	return string(data), ok && tree.IsText(data)
 }
-
-var errNotText = errors.New("an edit of what is not text")
