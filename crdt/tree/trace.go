@@ -116,6 +116,7 @@ func DecodeTrace(key, value []byte) (Trace, error) {
 	if flags&4 != 0 {
 		t.Kind, t.Base = Bytes, r.version()
 		t.Change = [32]byte(r.bytes(32))
+		r.bad = r.bad || t.Written || !t.IsEdit()
 	}
 	if n := r.uint(); n > uint64(len(r.rest))/33 {
 		r.bad = true
@@ -125,7 +126,7 @@ func DecodeTrace(key, value []byte) (Trace, error) {
 			t.Over[i] = r.version()
 		}
 	}
-	if k.bad || len(k.rest) > 0 || r.bad || len(r.rest) > 0 || version != traceVersion {
+	if k.bad || len(k.rest) > 0 || r.bad || len(r.rest) > 0 || version != traceVersion || flags > 7 {
 		return Trace{}, errTrace
 	}
 	return t, nil

@@ -56,6 +56,31 @@ func TestTraceKeys(t *testing.T) {
 	}
 }
 
+// No operation leaves these: they would be written down as something else.
+func TestImpossibleTraces(t *testing.T) {
+	edit := Trace{Version: Version{Feed: [32]byte{7}, N: 3}, Base: Version{Feed: [32]byte{1}, N: 1}}
+	content := edit
+	content.Base, content.Written = Version{}, true
+	flags := func(tr Trace, f byte) []byte {
+		b := tr.Encode()
+		b[1] = f
+		return b
+	}
+	both := append(flags(content, 6)[:6:6], edit.Encode()[4:]...)
+	void := edit.Encode()
+	i := bytes.Index(void, append(edit.Base.Feed[:], 1))
+	void[i+32] = 0
+	for name, value := range map[string][]byte{
+		"an edit that is content": both,
+		"an edit of nothing":      void,
+		"flags that nobody knows": flags(edit, 12),
+	} {
+		if got, err := DecodeTrace(edit.Key(Root), value); err == nil {
+			t.Errorf("%s is read as %+v", name, got)
+		}
+	}
+}
+
 func FuzzDecodeTrace(f *testing.F) {
 	traces, nodes := sampleTraces()
 	for i, t := range traces {
