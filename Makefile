@@ -2,7 +2,7 @@
 
 GO   ?= go
 TIME ?= 1m
-RACE := ./identity/... ./crdt/tree ./crdt/textdiff ./crdt/store ./crdt/blob ./crdt/feed ./net/... ./fs/vfs ./kube/... ./cmd/localapi
+RACE := ./identity ./crdt/store ./crdt/blob ./crdt/feed ./crdt/space ./net/... ./fs/vfs ./kube/... ./cmd/daemon ./cmd/localapi
 
 .PHONY: build test race bench editors life fuzz lint demo plug clean
 
@@ -12,7 +12,7 @@ build: ## the binary, in bin/
 test: ## all tests
 	$(GO) test -timeout 20m ./...
 
-race: ## the packages with the most goroutines, under the race detector
+race: ## the packages that have goroutines, under the race detector
 	$(GO) test -race -timeout 20m $(RACE)
 
 bench: ## what we aim at, beside the rivals in the same run; then the benchmarks of each package
