@@ -266,3 +266,23 @@ func TestFolderLinks(t *testing.T) {
 		want("a", 5)
 	})
 }
+
+// Who reads on in a file that was written to meanwhile reads what was written.
+func TestReadAfterOwnWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		p.write("doc", "one\ntwo\nthree\n")
+		w.pass()
+		h := p.open("doc", syscall.O_RDWR)
+		buf := make([]byte, 4)
+		for _, text := range []string{"two\n", "TWO\n"} {
+			if n, err := h.Read(p.caller(), buf, 4); err != nil || string(buf[:n]) != text {
+				t.Errorf("read %q, %v, want %q", buf[:n], err, text)
+			}
+			p.writeTo(h, 4, "TWO\n")
+			p.fsync(h)
+		}
+		p.close(h)
+	})
+}

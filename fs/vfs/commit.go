@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 	"weak"
 
 	"github.com/echofs/echofs/crdt/space"
@@ -91,6 +92,9 @@ func (in *inode) changed(w *workingCopy) {
 	w.dirty, w.mtime, in.written = true, now, now
 	in.logged = false
 	in.changes++
+	for h := range in.handles { // nobody reads on in what was before
+		h.read = time.Time{}
+	}
 	if in.state != stateOrphan {
 		in.vol.rests(in)
 	}
