@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"bytes"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,10 +76,12 @@ func Helper(in io.Reader, out io.Writer) error {
 	if err := from.Decode(&at); err != nil {
 		return err
 	}
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, orphaned)
+	go at.guard(unix.Getppid(), died)
 	if err := to.Encode(started{unix.Gettid()}); err != nil {
 		return err
 	}
-	go at.guard(unix.Getppid())
 	for {
 		var t task
 		if err := from.Decode(&t); err != nil {
@@ -105,28 +107,42 @@ const orphaned = unix.SIGTERM
 // guard ends the mount when the daemon is killed. One that is killed while the
 // kernel takes a notice of it cannot end: the kernel waits for a request to this
 // same daemon, and does so for ever unless somebody breaks the connection.
-func (at workplace) guard(daemon int) {
-	died := make(chan os.Signal, 1)
-	signal.Notify(died, orphaned)
-	<-died
-	for range 100 {
-		if unix.Getppid() != daemon || dead(daemon) {
-			at.abort()
-			break
+//
+// The signal says only that the daemon may be dying: it can be sent by others.
+func (at workplace) guard(daemon int, died <-chan os.Signal) {
+	for range died {
+		for range 500 {
+			if unix.Getppid() != daemon || dead(daemon) {
+				at.abort()
+				os.Exit(1)
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	os.Exit(1)
 }
 
-// dead reports whether a process has ended, or all but its stuck threads have.
+// dead reports whether a process has ended, or is killed and only waits for
+// threads that are stuck, which can be its first.
 func dead(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return true
 	}
-	i := bytes.LastIndexByte(stat, ')')
-	return i < 0 || len(stat) > i+2 && (stat[i+2] == 'Z' || stat[i+2] == 'X')
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "State":
+			if strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X") {
+				return true
+			}
+		case "SigPnd", "ShdPnd":
+			if set, err := strconv.ParseUint(value, 16, 64); err == nil && set&(1<<(unix.SIGKILL-1)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // abort breaks the connection of the mount to its daemon, without touching it.

@@ -50,6 +50,7 @@ type invalidator struct {
 	kernel kernel
 	log    *slog.Logger
 	sent   func(mark uint64) // may be nil
+	guard  <-chan struct{}   // may be nil: the first notice waits until it is closed
 	wake   chan struct{}     // capacity 1: a token means pending has grown
 	slots  chan struct{}     // a token for each notice the kernel has not taken yet
 
@@ -137,6 +138,13 @@ func (v *invalidator) close() {
 // notices that the kernel still sits on have been left behind: they end when
 // the mount does.
 func (v *invalidator) run(ctx context.Context) {
+	if v.guard != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.guard:
+		}
+	}
 	early := map[vfs.Ino]bool{} // the kernel did not know these; told again at late
 	var late <-chan time.Time
 	for {

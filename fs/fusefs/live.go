@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -18,6 +17,10 @@ const (
 	// liveLimit bounds the changes that watchers are still to hear of. It is
 	// what one inotify descriptor queues by default: more would be lost anyhow.
 	liveLimit = 1 << 14
+
+	// promptLimit is how many events may wait before the kernel is told of
+	// another name itself. The helper is through with that many in a blink.
+	promptLimit = 256
 
 	// deedTime is how long one task may take before the helper counts as hung.
 	deedTime = 5 * time.Second
@@ -36,8 +39,9 @@ type live struct {
 	log    *slog.Logger
 	vfs    *vfs.FS
 	lost   func([]vfs.Invalidation) // the kernel has to be told of these itself
-	launch func() (worker, error)   // nil: watchers are told of nothing
+	launch launcher                 // nil: watchers are told of nothing
 	wake   chan struct{}            // capacity 1: a token means that there may be work
+	guard  chan struct{}            // closed when there is a helper, or was none to be had
 
 	thread  atomic.Int64 // of the helper; 0: none
 	current atomic.Pointer[event]
@@ -53,6 +57,7 @@ type live struct {
 	batch     uint64 // announced before the present call of announce
 	sent      uint64 // events up to this one are no news to the kernel's caches
 	missed    map[dirent]*event
+	slow      bool // the helper is taking long over the current event
 }
 
 // An event is one change that watchers are to be told of.
@@ -69,21 +74,14 @@ type event struct {
 	merged   int  // how often it was put off because it changed again
 	taken    bool // back: another event says the same
 	again    bool // only to be sure
+	quiet    bool // the kernel was not told of the names: it learns from the helper
 }
 
-// worker is the helper process as live sees it.
-type worker interface {
-	thread() int
-	// do carries out a task. An error means that the worker is of no use any more.
-	do(ctx context.Context, t task) (syscall.Errno, error)
-	// stop ends it and waits for that, within reason.
-	stop()
-}
-
-func newLive(v *vfs.FS, log *slog.Logger, launch func() (worker, error)) *live {
+func newLive(v *vfs.FS, log *slog.Logger, launch launcher) *live {
 	return &live{
 		log: log, vfs: v, launch: launch,
 		wake:   make(chan struct{}, 1),
+		guard:  make(chan struct{}),
 		last:   map[dirent]*event{},
 		names:  map[dirent]int{},
 		missed: map[dirent]*event{},
@@ -98,6 +96,7 @@ func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64)
 	defer l.mu.Unlock()
 	l.batch = l.announced
 	out := make([]vfs.Invalidation, len(changes))
+	left := map[dirent]bool{} // names that moved and that the helper sees to
 	for i, c := range changes {
 		e := eventOf(c)
 		queued := e != nil && l.launch != nil && l.add(e)
@@ -107,8 +106,32 @@ func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64)
 			c.Ino = 0
 		}
 		out[i] = c
+		if queued && (c.Entry || c.Delete) && l.prompt() {
+			e.quiet = true
+			out[i] = onlyListing(c)
+			if e.oldPlace != nil {
+				left[e.from] = true
+			}
+		}
+	}
+	for i, c := range out {
+		if c.Delete && c.Moved && c.At == nil && left[dirent{c.Parent, c.Name}] {
+			out[i] = onlyListing(c)
+		}
 	}
 	return out, l.announced
+}
+
+// onlyListing is what is left to tell the kernel of a name that the helper will
+// make, move or take away. The notice of a name waits in the kernel for whoever
+// changes something in that folder, and so for requests to this process.
+func onlyListing(c vfs.Invalidation) vfs.Invalidation {
+	return vfs.Invalidation{Content: true, Ino: c.Parent, Remote: c.Remote}
+}
+
+// prompt reports whether the helper will come soon; l.mu is held.
+func (l *live) prompt() bool {
+	return l.thread.Load() != 0 && !l.slow && l.waiting <= promptLimit
 }
 
 func eventOf(c vfs.Invalidation) *event {
@@ -307,82 +330,6 @@ func (l *live) check(e *event, done bool) {
 			again.number = 0 // the kernel's caches know
 		}
 		l.mu.Unlock()
-	}
-}
-
-// run tells watchers until ctx ends.
-func (l *live) run(ctx context.Context) {
-	var w worker
-	pause := minPause
-	end := func() {
-		if w != nil {
-			l.thread.Store(0)
-			w.stop()
-			w = nil
-		}
-	}
-	defer end()
-	for {
-		e, last := l.next()
-		if e == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.wake:
-			}
-			continue
-		}
-		t, ok := l.prepare(e, last)
-		if ok && w == nil {
-			var err error
-			if w, err = l.launch(); err != nil {
-				w = nil
-				l.complain("programs that watch are not told of a change", err)
-			} else {
-				l.thread.Store(int64(w.thread()))
-			}
-		}
-		done := false
-		if ok && w != nil {
-			l.current.Store(e)
-			errno, err := w.do(ctx, t)
-			l.current.Store(nil)
-			done = err == nil && errno == 0
-			if err == nil {
-				pause = minPause
-			} else {
-				end()
-				l.complain("the helper that tells programs of changes ended", err)
-			}
-			if errno != 0 {
-				l.log.Debug("programs that watch were not told of a change", "name", e.at.name, "deed", e.deed, "err", errno)
-			}
-		}
-		l.finished(e)
-		if ok && w != nil {
-			l.check(e, done)
-		}
-		if !done && e.deed == deedDelete {
-			l.lost([]vfs.Invalidation{{Delete: true, Ino: e.ino, Parent: e.at.parent, Name: e.at.name}})
-		}
-		if ok && w == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, maxPause)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// complain logs what cannot be helped, unless the mount has just gone.
-func (l *live) complain(what string, err error) {
-	if !errors.Is(err, errNotMounted) && !errors.Is(err, context.Canceled) {
-		l.log.Warn(what, "err", err)
 	}
 }
 

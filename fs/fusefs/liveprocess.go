@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	startTime = 10 * time.Second // a helper may take to start, on a busy machine
-	endTime   = time.Second      // to end when it is asked to, and then when it is killed
+	startTime = 10 * time.Second       // a helper may take to start, on a busy machine
+	askTime   = 200 * time.Millisecond // to end when it is asked to: it holds nothing, and may be killed
+	endTime   = time.Second            // to end when it is killed
 )
 
 // process is a helper that runs.
@@ -34,14 +35,14 @@ type process struct {
 }
 
 // launchHelper starts command for the mount at dir.
-func launchHelper(command []string, dir string) (*process, error) {
+func launchHelper(ctx context.Context, command []string, dir string) (*process, error) {
 	at := workplace{Mount: dir}
 	var err error
 	if at.Dev, err = deviceOf(dir); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = []string{"GOMAXPROCS=1"}
+	cmd.Env = []string{"GOMAXPROCS=1", "GOGC=20"} // small rather than fast
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true, // Ctrl-C is for the daemon
@@ -64,9 +65,11 @@ func launchHelper(command []string, dir string) (*process, error) {
 	case err = <-up:
 	case <-timeout.C:
 		err = errors.New("does not start")
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	if err != nil {
-		p.stop()
+		p.stop(false)
 		return nil, fmt.Errorf("helper: %w", err)
 	}
 	return p, nil
@@ -129,11 +132,13 @@ func (p *process) do(ctx context.Context, t task) (syscall.Errno, error) {
 	}
 }
 
+func (p *process) gone() <-chan struct{} { return p.ended }
+
 // stop asks the process to end, then kills it. If not even that ends it, it
 // waits for a mount, and is left behind until that is answered or gone.
-func (p *process) stop() {
+func (p *process) stop(gently bool) {
 	p.stdin.Close()
-	if p.endsIn(endTime) {
+	if gently && p.endsIn(askTime) {
 		return
 	}
 	if running := p.running.Load(); running != nil {

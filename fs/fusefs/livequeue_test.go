@@ -22,8 +22,9 @@ type fakeWorker struct {
 	fail  error
 }
 
-func (w *fakeWorker) thread() int { return 1 }
-func (w *fakeWorker) stop()       {}
+func (w *fakeWorker) thread() int           { return 1 }
+func (w *fakeWorker) gone() <-chan struct{} { return nil }
+func (w *fakeWorker) stop(bool)             {}
 
 func (w *fakeWorker) do(ctx context.Context, t task) (syscall.Errno, error) {
 	if w.hang != nil {
@@ -51,7 +52,7 @@ func (w *fakeWorker) all() []string {
 func liven(t *testing.T, w worker, fn func(*live)) {
 	synctest.Test(t, func(t *testing.T) {
 		v := vfs.New(vfs.Config{Dir: t.TempDir()})
-		l := newLive(v, slog.New(slog.DiscardHandler), func() (worker, error) { return w, nil })
+		l := newLive(v, slog.New(slog.DiscardHandler), func(context.Context) (worker, error) { return w, nil })
 		l.lost = func([]vfs.Invalidation) {}
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
@@ -132,7 +133,7 @@ func TestLiveMerges(t *testing.T) {
 		{"not about a place", [][]vfs.Invalidation{{{Content: true, Ino: 8}}}, "[]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := newLive(nil, slog.New(slog.DiscardHandler), func() (worker, error) { return nil, os.ErrInvalid })
+			l := newLive(nil, slog.New(slog.DiscardHandler), func(context.Context) (worker, error) { return nil, os.ErrInvalid })
 			for _, c := range tt.changes {
 				l.announce(c)
 			}
@@ -183,7 +184,7 @@ func TestLiveBackOff(t *testing.T) {
 	liven(t, w, func(l *live) {
 		starts, lost := 0, 0
 		launch := l.launch
-		l.launch = func() (worker, error) { starts++; return launch() }
+		l.launch = func(ctx context.Context) (worker, error) { starts++; return launch(ctx) }
 		l.lost = func(c []vfs.Invalidation) { lost += len(c) }
 		_, mark := l.announce([]vfs.Invalidation{deleted("a"), deleted("b"), deleted("c")})
 		l.told(mark)

@@ -25,7 +25,8 @@ type Options struct {
 
 	// Helper is a command line that runs Helper, normally that of this program
 	// itself with HelperArg. Through it programs that watch files hear of
-	// remote changes; without it they do not.
+	// remote changes, and it ends the mount if this process is killed; without
+	// it nobody does.
 	Helper []string
 }
 
@@ -69,9 +70,9 @@ func New(dir string, v *vfs.FS, opts Options) (*Mount, error) {
 	if err := closeOnExec(); err != nil {
 		log.Warn("a process that is started may keep the mount alive", "err", err)
 	} else if len(opts.Helper) > 0 {
-		fs.live.launch = func() (worker, error) { return launchHelper(opts.Helper, path) }
+		fs.live.launch = func(ctx context.Context) (worker, error) { return launchHelper(ctx, opts.Helper, path) }
 	}
-	fs.live.lost, fs.inval.sent = fs.inval.add, fs.live.told
+	fs.live.lost, fs.inval.sent, fs.inval.guard = fs.inval.add, fs.live.told, fs.live.guard
 	v.Invalidations(func(changes []vfs.Invalidation) {
 		changes, mark := fs.live.announce(changes)
 		fs.known.changed(changes)
