@@ -12,7 +12,7 @@ func (d *daemon) signalURLs() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	urls := []string{d.ownURL()}
-	for _, u := range slices.Concat(d.settings.Signal, d.settings.Met) {
+	for _, u := range slices.Concat(d.settings.Signal, d.settings.Met, d.settings.Guests) {
 		if !slices.Contains(urls, u) {
 			urls = append(urls, u)
 		}
@@ -23,18 +23,41 @@ func (d *daemon) signalURLs() []string {
 // ownURL is our own signaling server, as this machine reaches it.
 func (d *daemon) ownURL() string { return "http://" + reachable(d.web.Addr().String()) }
 
-// remember keeps the settings, with signaling servers that an invitation named.
-func (d *daemon) remember(urls []string) error {
+// Servers of others that are remembered. Guests have their own list, so that
+// they cannot push out those by which we find the ones who invited us.
+const (
+	maxMet    = 16
+	maxGuests = 8
+)
+
+// meet connects to signaling servers that an invitation named, now and after
+// every start.
+func (d *daemon) meet(urls []string) error { return d.learn(&d.settings.Met, maxMet, urls) }
+
+// meetGuest is meet for those of a guest: when our own has moved, it cannot find
+// us, but we find it.
+func (d *daemon) meetGuest(urls []string) error { return d.learn(&d.settings.Guests, maxGuests, urls) }
+
+// learn connects to servers and remembers the newest on one of the lists of the
+// settings.
+func (d *daemon) learn(list *[]string, most int, urls []string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, u := range urls {
-		if !slices.Contains(d.settings.Met, u) {
-			d.settings.Met = append(d.settings.Met, u)
+		if err := d.mesh.AddSignal(u); err != nil {
+			d.log.Debug("not a signaling server", "url", u, "err", err)
+		} else if !slices.Contains(*list, u) {
+			*list = append(*list, u)
 		}
 	}
-	if n := len(d.settings.Met); n > 16 {
-		d.settings.Met = slices.Delete(d.settings.Met, 0, n-16)
-	}
+	*list = slices.Delete(*list, 0, max(0, len(*list)-most))
+	return d.settings.save(d.Home)
+}
+
+// remember keeps the settings for the next run.
+func (d *daemon) remember() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.settings.save(d.Home)
 }
 

@@ -44,6 +44,7 @@ type settings struct {
 	Port    string   `json:"port,omitempty"`    // what a port 0 became
 	Signal  []string `json:"signal,omitempty"`  // as they were asked for
 	Met     []string `json:"met,omitempty"`     // from invitations
+	Guests  []string `json:"guests,omitempty"`  // of those we invited
 	Offline bool     `json:"offline,omitempty"` // `echofs offline` holds over a restart
 
 	Names map[string]string `json:"names,omitempty"` // of the spaces, by ID, for when one cannot be opened

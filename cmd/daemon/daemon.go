@@ -163,7 +163,7 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
 	})()
 
-	if err := d.remember(nil); err != nil {
+	if err := d.remember(); err != nil {
 		return err
 	}
 	defer start(ctx, "keeper", d.fail, d.keep)()

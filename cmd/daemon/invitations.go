@@ -113,17 +113,12 @@ func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, name stri
 		}
 	}
 	progress("looking for the inviter")
-	res, err := admission.Join(ctx, d.mesh, d.device, inv)
+	res, err := admission.Join(ctx, d.mesh, d.device, inv, d.urlsForOthers())
 	if err != nil {
 		return nil, invitationError(err)
 	}
-	if err := d.remember(append(inv.Signal, res.Signal...)); err != nil {
+	if err := d.meet(append(inv.Signal, res.Signal...)); err != nil {
 		return nil, err
-	}
-	for _, u := range res.Signal {
-		if err := d.mesh.AddSignal(u); err != nil {
-			d.log.Debug("not a signaling server", "url", u, "err", err)
-		}
 	}
 	d.making.Lock()
 	defer d.making.Unlock()
@@ -200,7 +195,13 @@ func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
 	s.guests[in.SecretHash] = guest{
 		until: in.Expires,
 		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
-			Space: host{s.Space, d}, Invitation: inv, Signal: d.urlsForOthers, Log: d.part("admission"),
+			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission"),
+			Signal: d.urlsForOthers,
+			Met: func(urls []string) {
+				if err := d.meetGuest(urls); err != nil {
+					d.log.Warn("the servers of a new member are not remembered", "space", s.Name(), "err", err)
+				}
+			},
 		})),
 	}
 }

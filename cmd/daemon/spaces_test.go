@@ -3,8 +3,10 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -103,5 +105,23 @@ func TestJoinsOfOneSpace(t *testing.T) {
 	(<-in)()
 	if len(d.entering) != 0 {
 		t.Errorf("%d are left", len(d.entering))
+	}
+}
+
+// TestServersOfOthers: those of many guests do not push out the one by which we
+// find the host of a space.
+func TestServersOfOthers(t *testing.T) {
+	d := unmounted(t)
+	if err := d.meet([]string{"http://host:1"}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * maxGuests {
+		if err := d.meetGuest([]string{fmt.Sprintf("http://guest:%d", i+1), "nonsense", "http://guest:1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := loadSettings(d.Home)
+	if err != nil || !slices.Equal(kept.Met, []string{"http://host:1"}) || len(kept.Guests) != maxGuests || !slices.Contains(kept.Guests, fmt.Sprintf("http://guest:%d", 3*maxGuests)) {
+		t.Errorf("%+v, %v", kept, err)
 	}
 }

@@ -22,10 +22,12 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/invitation"
 	"github.com/echofs/echofs/net/wire"
 )
 
@@ -39,14 +41,14 @@ const (
 
 // Limits on what the other side may send.
 const (
-	maxRequest     = identity.MaxChain + 256
+	maxRequest     = identity.MaxChain + 8<<10
 	maxBatch       = 512 << 10 // of credentials in one frame
 	maxBatchFrame  = maxBatch + 128<<10
 	maxWelcome     = 16 << 10
 	maxRefusal     = 1 << 10
 	maxCredentials = 1 << 16  // all frames together
 	maxAllBytes    = 64 << 20 // of credentials, all frames together
-	maxSignal      = 8
+	maxSignal      = invitation.MaxSignal
 )
 
 var limits = wire.Limits{
@@ -60,6 +62,9 @@ var limits = wire.Limits{
 type request struct {
 	Proof []byte `cbor:"1,keyasint"` // for this link only
 	Chain []byte `cbor:"2,keyasint"` // who the guest is
+	// Signal are the guest's signaling servers, so that the two still meet when
+	// the host's has moved.
+	Signal []string `cbor:"3,keyasint,omitempty"`
 }
 
 // credentials is one batch of the space's credentials.
@@ -101,6 +106,12 @@ var (
 	ErrUnreachable = errors.New("the inviting device did not answer: it must be online while you join, " +
 		"so start echofs there (\"echofs up\") and try again")
 )
+
+// signals returns those of urls that count.
+func signals(urls []string) []string {
+	urls = slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return len(u) > invitation.MaxURL })
+	return urls[:min(len(urls), maxSignal)]
+}
 
 // err translates a refusal.
 func (r refusal) err() error {

@@ -92,6 +92,7 @@ type house struct {
 	space  *space.Space
 	inv    invitation.Invitation
 	now    time.Time
+	met    chan string // what guests told
 }
 
 func newHouse(t *testing.T) *house {
@@ -115,7 +116,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{t: t, device: d, space: s, now: time.Now(),
+	return &house{t: t, device: d, space: s, now: time.Now(), met: make(chan string, 100),
 		inv: Invitation(s, d.Key(), in, []string{"https://signal.example/"})}
 }
 
@@ -123,7 +124,12 @@ func newHouse(t *testing.T) *house {
 func (h *house) link(guest *identity.Device) *mesh.Link {
 	mine, theirs := pipe(h.t, h.device, guest)
 	handler := Host(HostConfig{Space: h.space, Invitation: h.inv, Now: func() time.Time { return h.now },
-		Signal: func() []string { return []string{"https://one.example", "https://two.example"} }})
+		Signal: func() []string { return []string{"https://one.example", "https://two.example"} },
+		Met: func(urls []string) {
+			for _, u := range urls {
+				h.met <- u
+			}
+		}})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -147,7 +153,7 @@ func join(t *testing.T, guest *identity.Device, inv invitation.Invitation, links
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	return Join(ctx, m, guest, inv)
+	return Join(ctx, m, guest, inv, nil)
 }
 
 func TestJoin(t *testing.T) {
@@ -162,7 +168,8 @@ func TestJoin(t *testing.T) {
 	m.links <- h.link(ben)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	got, err := Join(ctx, m, ben, inv)
+	long := "https://" + strings.Repeat("x", invitation.MaxURL)
+	got, err := Join(ctx, m, ben, inv, []string{"https://ben.example", long})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +178,9 @@ func TestJoin(t *testing.T) {
 	}
 	if m.topic != inv.Topic() || len(m.signals) != 1 {
 		t.Errorf("met on %x with servers %v", m.topic, m.signals)
+	}
+	if len(h.met) != 1 || <-h.met != "https://ben.example" {
+		t.Error("the host did not hear of the guest's server, or of more")
 	}
 	if !h.space.Member(ben.Key()) {
 		t.Error("the host does not know its new member")
@@ -258,7 +268,7 @@ func TestUnreachable(t *testing.T) {
 	h := newHouse(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Join(ctx, &fakeMesh{}, newDevice(t, "Ben"), h.inv)
+	_, err := Join(ctx, &fakeMesh{}, newDevice(t, "Ben"), h.inv, nil)
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "online") {
 		t.Errorf("got %v", err)
 	}
@@ -407,7 +417,7 @@ func FuzzHost(f *testing.F) {
 	}
 	inv := invitation.Invitation{Space: identity.ID{1}, Secret: [32]byte{2}, Host: d.Key()}
 	exporter := make([]byte, 32)
-	for _, r := range []request{{inv.Proof(exporter), guest.Chain()}, {inv.Proof(exporter), nil}, {nil, guest.Chain()}} {
+	for _, r := range []request{{inv.Proof(exporter), guest.Chain(), nil}, {inv.Proof(exporter), nil, nil}, {nil, guest.Chain(), []string{"http://a"}}} {
 		var b bytes.Buffer
 		if err := wire.NewConn(&b, limits).Send(frameRequest, r); err != nil {
 			f.Fatal(err)

@@ -6,11 +6,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/invitation"
 	"github.com/echofs/echofs/net/wire"
 )
 
@@ -19,7 +21,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestGolden holds the format of every frame.
 func TestGolden(t *testing.T) {
 	for name, send := range map[string]func(*wire.Conn) error{
-		"request":     func(c *wire.Conn) error { return c.Send(frameRequest, request{[]byte("proof"), []byte("chain")}) },
+		"request": func(c *wire.Conn) error { return c.Send(frameRequest, request{[]byte("proof"), []byte("chain"), nil}) },
+		"request-signal": func(c *wire.Conn) error {
+			return c.Send(frameRequest, request{[]byte("proof"), []byte("chain"), []string{"https://signal.example"}})
+		},
 		"credentials": func(c *wire.Conn) error { return c.Send(frameCredentials, credentials{[][]byte{[]byte("one")}}) },
 		"welcome": func(c *wire.Conn) error {
 			return c.Send(frameWelcome, welcome{feed.Key{1}, "home", []string{"https://signal.example"}})
@@ -52,7 +57,9 @@ func TestGolden(t *testing.T) {
 // TestLongestChainFits sends the longest request that a guest can make.
 func TestLongestChainFits(t *testing.T) {
 	c := wire.NewConn(new(bytes.Buffer), limits)
-	if err := c.Send(frameRequest, request{Proof: make([]byte, 32), Chain: make([]byte, identity.MaxChain)}); err != nil {
+	if err := c.Send(frameRequest, request{
+		Proof: make([]byte, 32), Chain: make([]byte, identity.MaxChain), Signal: slices.Repeat([]string{strings.Repeat("x", invitation.MaxURL)}, maxSignal),
+	}); err != nil {
 		t.Error(err)
 	}
 }

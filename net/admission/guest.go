@@ -21,12 +21,13 @@ type Mesh interface {
 }
 
 // Join waits for the inviting device and asks it to be let in. It tries until
-// ctx ends: give it a deadline. The error matches one of Err… of this package.
-func Join(ctx context.Context, m Mesh, d *identity.Device, inv invitation.Invitation) (Result, error) {
+// ctx ends: give it a deadline. signal are servers that the host should know.
+// The error matches one of Err… of this package.
+func Join(ctx context.Context, m Mesh, d *identity.Device, inv invitation.Invitation, signal []string) (Result, error) {
 	if err := inv.Check(time.Now()); err != nil {
 		return Result{}, fmt.Errorf("%w (%w)", ErrExpired, err)
 	}
-	g := &guest{device: d, inv: inv, out: make(chan outcome, 1), lost: make(chan error, 1)}
+	g := &guest{device: d, inv: inv, signal: signals(signal), out: make(chan outcome, 1), lost: make(chan error, 1)}
 	for _, url := range inv.Signal {
 		if err := m.AddSignal(url); err != nil {
 			g.note(fmt.Errorf("signaling server %q: %w", url, err))
@@ -57,6 +58,7 @@ type outcome struct {
 type guest struct {
 	device *identity.Device
 	inv    invitation.Invitation
+	signal []string
 	out    chan outcome // capacity 1: the first final answer
 	lost   chan error   // capacity 1: why the last try failed
 }
@@ -95,7 +97,7 @@ func (g *guest) Link(ctx context.Context, l *mesh.Link) error {
 // ask makes one try. final says that another one cannot end differently.
 func (g *guest) ask(l *mesh.Link) (res Result, final bool, err error) {
 	conn := wire.NewConn(l.Sync, limits)
-	req := request{Proof: g.inv.Proof(l.Exporter), Chain: g.device.Chain()}
+	req := request{Proof: g.inv.Proof(l.Exporter), Chain: g.device.Chain(), Signal: g.signal}
 	if err := conn.Send(frameRequest, req); err != nil {
 		return res, false, fmt.Errorf("asking to be let in: %w", err)
 	}
@@ -169,6 +171,6 @@ func (g *guest) accept(creds [][]byte, w welcome) (Result, error) {
 		Role:        role,
 		Credentials: creds,
 		Key:         w.Key,
-		Signal:      w.Signal[:min(len(w.Signal), maxSignal)],
+		Signal:      signals(w.Signal),
 	}, nil
 }

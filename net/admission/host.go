@@ -42,7 +42,8 @@ func Invitation(s Space, host identity.PublicKey, in space.Invite, signal []stri
 type HostConfig struct {
 	Space      Space
 	Invitation invitation.Invitation
-	Signal     func() []string // servers that a new member should know; may be nil
+	Signal     func() []string     // servers that a new member should know; may be nil
+	Met        func(urls []string) // is told the servers of a new member; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -100,6 +101,9 @@ func (h *host) Link(ctx context.Context, l *mesh.Link) error {
 		}
 		return fmt.Errorf("%w: %w", mesh.ErrRefused, no.err())
 	}
+	if urls := signals(req.Signal); len(urls) > 0 && h.cfg.Met != nil {
+		h.cfg.Met(urls)
+	}
 	if err := h.welcome(conn, adm); err != nil {
 		return fmt.Errorf("answering a guest: %w", err)
 	}
@@ -147,8 +151,7 @@ func (h *host) welcome(conn *wire.Conn, adm space.Admission) error {
 	}
 	out := welcome{Key: adm.Key, Name: adm.Name}
 	if h.cfg.Signal != nil {
-		out.Signal = h.cfg.Signal()
-		out.Signal = out.Signal[:min(len(out.Signal), maxSignal)]
+		out.Signal = signals(h.cfg.Signal())
 	}
 	return conn.Send(frameWelcome, out)
 }

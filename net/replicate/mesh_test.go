@@ -60,7 +60,7 @@ func TestOverTheRealMesh(t *testing.T) {
 	bm := runMesh(t, d) // learns of the signaling server from the invitation
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	got, err := admission.Join(ctx, bm, d, inv)
+	got, err := admission.Join(ctx, bm, d, inv, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

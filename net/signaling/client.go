@@ -90,6 +90,9 @@ func NewClient(d *identity.Device, log *slog.Logger) *Client {
 // ErrURL reports a URL that is not one of a signaling server.
 var ErrURL = errors.New("not the URL of a signaling server: want http://HOST or https://HOST")
 
+// maxURLs bounds the servers that others can make this device call.
+const maxURLs = 256
+
 // AddURL adds a server; one that is known already changes nothing.
 func (c *Client) AddURL(raw string) error {
 	u, err := url.Parse(raw)
@@ -113,6 +116,9 @@ func (c *Client) AddURL(raw string) error {
 		if known == u.String() {
 			return nil
 		}
+	}
+	if len(c.urls) >= maxURLs {
+		return fmt.Errorf("%q: %d signaling servers are enough", raw, maxURLs)
 	}
 	c.urls = append(c.urls, u.String())
 	select {
