@@ -4,7 +4,7 @@ GO   ?= go
 TIME ?= 1m
 RACE := ./identity ./crdt/store ./crdt/blob ./crdt/feed ./crdt/space ./net/... ./fs/vfs ./kube/... ./cmd/daemon ./cmd/localapi
 
-.PHONY: build test race bench editors life fuzz lint demo plug clean
+.PHONY: build test race bench editors life fuzz lint demo plug fsx posix clean
 
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
@@ -36,6 +36,12 @@ demo: build ## two daemons, one space, one app; until Ctrl-C
 
 plug: ## kill -9 at random moments during a large copy, fifty times
 	PLUG=50 $(GO) test -count=1 -timeout 60m -v -run '^TestPlug' ./integration
+
+fsx: ## 100,000 random operations on a file in a mount, against a model
+	FSX=100000 $(GO) test -count=1 -timeout 60m -v -run '^TestFsx$$' ./fs/fusefs
+
+posix: ## pjdfstest on a fresh mount, as root; PJDFSTEST is a folder with a built copy
+	PJDFSTEST=$(abspath $(PJDFSTEST)) $(GO) test -count=1 -timeout 60m -v -run '^TestPjdfstest$$' ./fs/fusefs
 
 clean: ## what the targets above leave behind
 	rm -rf bin && $(GO) clean -testcache -fuzzcache

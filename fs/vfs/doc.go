@@ -20,8 +20,10 @@
 //     backup) or belongs to version control. It is an ordinary file on this
 //     device's disk and never leaves it.
 //
-// Fresh files wait in memory up to a bound and then in files. A fresh file that
-// stays open is published when it is closed, or when the space is taken down.
+// Fresh files wait in memory up to a bound and then in files. A file that a
+// program keeps open is committed when it rests: five seconds after a write, a
+// second after one that appends or after an fsync, or when the space is taken
+// down.
 //
 // Every process is a replica (ARCHITECTURE.md, idea 1): the package remembers
 // what text each was shown and compares its save with that.
@@ -34,7 +36,7 @@
 //	volume.mu   names of one space: fresh files, holds, scratch paths
 //	inode.mu    content of one file: working copy, handles. Of several inodes
 //	            the one with the smaller number first.
-//	FS.mu, heldLog.mu, bases.mu, queue locks   leaves; nothing is called under them
+//	FS.mu, heldLog.mu, bases.mu, resting.mu, volume.timesMu, queue locks   leaves; nothing is called under them
 //
 // Methods of a space are called with volume.mu or inode.mu held, never with a
 // leaf. Events of a space and invalidations only enter queues; each queue is
