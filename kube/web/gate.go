@@ -13,7 +13,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.signal.ServeHTTP(w, r)
 		return
 	}
-	if !fromLoopback(r) || !s.sameUser(r) {
+	if !loopback(r.RemoteAddr) || !s.sameUser(r) {
 		misdirected(w, r)
 		return
 	}
@@ -86,8 +86,9 @@ func (s *Server) signalHost(r *http.Request) bool {
 	return ok && local.IP.Equal(ip)
 }
 
-func fromLoopback(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// loopback reports whether an address, with its port, is of this computer.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false
 	}

@@ -488,6 +488,51 @@ func TestListenAndRun(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// crowd is a listener to which others connect.
+type crowd chan net.Conn
+
+func (c crowd) Accept() (net.Conn, error) { return <-c, nil }
+func (c crowd) Close() error              { return nil }
+func (c crowd) Addr() net.Addr            { return nil }
+
+// comer is a connection from somewhere.
+type comer struct {
+	net.Conn
+	from   string
+	closed bool
+}
+
+func (c *comer) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(c.from), Port: 1}
+}
+func (c *comer) Close() error { c.closed = true; return nil }
+
+func TestOthersLeaveRoom(t *testing.T) {
+	c := make(crowd, 10)
+	l := limit(c, 4)
+	var in []net.Conn
+	for range 3 {
+		c <- &comer{from: "10.0.0.9"}
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = append(in, conn)
+	}
+	late, own := &comer{from: "10.0.0.9"}, &comer{from: "127.0.0.1"}
+	c <- late
+	c <- own
+	if conn, err := l.Accept(); err != nil || conn.(*counted).Conn != own || !late.closed {
+		t.Fatalf("the fourth of another computer was let in: %v", err)
+	}
+	_ = in[0].Close()
+	_ = in[0].Close() // which frees one place
+	c <- &comer{from: "10.0.0.9"}
+	if _, err := l.Accept(); err != nil || len(l.slots) != 4 || len(l.away) != 3 {
+		t.Errorf("%d connections, %d of others, %v", len(l.slots), len(l.away), err)
+	}
+}
+
 func TestUserOfAConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
