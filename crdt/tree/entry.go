@@ -1,9 +1,6 @@
 package tree
 
 import (
-	"cmp"
-	"encoding/hex"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,48 +72,6 @@ func (s *State) entry(n *node, g group, id NodeID, name string) Entry {
 		e.Size, e.Tag = 0, ""
 	}
 	return e
-}
-
-// Tag names a content by the versions that make it.
-func Tag(live []Version) string {
-	var b strings.Builder
-	for i, v := range live {
-		if i > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(hex.EncodeToString(v.Feed[:8]))
-		b.WriteByte('-')
-		b.WriteString(strconv.FormatUint(v.N, 10))
-	}
-	return b.String()
-}
-
-// ParseTag returns the versions that a tag names, if all are known here.
-func (s *State) ParseTag(tag string) ([]Version, bool) {
-	var versions []Version
-	for part := range strings.SplitSeq(tag, ".") {
-		feed, num, ok := strings.Cut(part, "-")
-		if !ok {
-			return nil, false
-		}
-		n, err := strconv.ParseUint(num, 10, 64)
-		if err != nil {
-			return nil, false
-		}
-		found := false
-		for f, last := range s.applied {
-			if hex.EncodeToString(f[:8]) == feed && n <= last && n > 0 {
-				if found {
-					return nil, false // two feeds begin alike
-				}
-				versions, found = append(versions, Version{Feed: f, N: n}), true
-			}
-		}
-		if !found {
-			return nil, false
-		}
-	}
-	return versions, true
 }
 
 // Lookup returns the ID of a name in a folder.
@@ -250,49 +205,6 @@ func (s *State) Known(id NodeID) (parent NodeID, name string, ok bool) {
 		return w.Parent, w.Name, true
 	}
 	return NodeID{}, "", true
-}
-
-// Change is how one entry is shown before and after some operations. A Kind of
-// None means that it was not or is not shown.
-type Change struct {
-	ID            NodeID
-	Before, After Entry
-	Attr          bool // attributes were written
-}
-
-// Settle brings what is shown up to date, gives out names and returns what
-// changed since the last call, folders before what is in them. It must be
-// called after the last Apply and before anything is looked up.
-func (s *State) Settle() []Change {
-	p := &s.project
-	for _, id := range slices.SortedFunc(maps.Keys(p.changed), NodeID.Compare) {
-		p.update(s, s.nodes[id])
-	}
-	clear(p.changed)
-	for len(p.unnamed) > 0 {
-		for id := range p.unnamed {
-			delete(p.unnamed, id)
-			p.giveNames(s, id)
-		}
-	}
-	var changes []Change
-	depth := make(map[NodeID]int)
-	for id, before := range p.before {
-		after, _ := s.Get(id)
-		if before == after && !p.attr[id] {
-			continue
-		}
-		changes = append(changes, Change{id, before, after, p.attr[id]})
-		if n := s.nodes[after.Node]; n != nil {
-			depth[id] = n.depth()
-		}
-	}
-	clear(p.before)
-	clear(p.attr)
-	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(min(a.After.Kind, 1), min(b.After.Kind, 1)), cmp.Compare(depth[a.ID], depth[b.ID]), a.ID.Compare(b.ID))
-	})
-	return changes
 }
 
 // Dump writes the whole tree as text: equal states give equal text.

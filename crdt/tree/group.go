@@ -27,25 +27,45 @@ func (n *node) groups() []group {
 		return n.cache.groups
 	}
 	if len(n.content) == 1 { // nearly always
-		w := n.content[0]
-		if w.Kind == None {
-			return nil
-		}
-		g := group{best: w, key: w.Version, live: []Version{w.Version}, plain: true}
-		if !w.Base.IsZero() {
-			g.key, g.plain = w.Base, false
-		}
-		return []group{g}
+		return single(n.content[0])
 	}
+	gs := gather(n.content)
+	slices.SortFunc(gs, func(a, b group) int {
+		if n.folder && (a.best.Kind == Dir) != (b.best.Kind == Dir) {
+			if a.best.Kind == Dir {
+				return -1
+			}
+			return 1
+		}
+		if a.best.after(b.best.stamp) {
+			return -1
+		}
+		return 1
+	})
+	return gs
+}
+
+func single(w *contentWrite) []group {
+	if w.Kind == None {
+		return nil
+	}
+	g := group{best: w, key: w.Version, live: []Version{w.Version}, plain: true}
+	if !w.Base.IsZero() {
+		g.key, g.plain = w.Base, false
+	}
+	return []group{g}
+}
+
+// gather puts the writes that are one content together.
+func gather(content []*contentWrite) (gs []group) {
 	edited := make(map[Version]int) // base → its group, -1 before there is one
-	for _, w := range n.content {
+	for _, w := range content {
 		if !w.Base.IsZero() {
 			edited[w.Base] = -1
 		}
 	}
-	var gs []group
 	plain := make(map[same]int)
-	for _, w := range n.content {
+	for _, w := range content {
 		if w.Kind == None {
 			continue
 		}
@@ -78,18 +98,6 @@ func (n *node) groups() []group {
 			g.key = g.best.Version
 		}
 	}
-	slices.SortFunc(gs, func(a, b group) int {
-		if n.folder && (a.best.Kind == Dir) != (b.best.Kind == Dir) {
-			if a.best.Kind == Dir {
-				return -1
-			}
-			return 1
-		}
-		if a.best.after(b.best.stamp) {
-			return -1
-		}
-		return 1
-	})
 	return gs
 }
 

@@ -56,8 +56,8 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// mark puts " (text)" before the extension of name.
-func mark(name, text string) string {
+// Mark puts " (text)" before the extension of name.
+func Mark(name, text string) string {
 	stem, ext := name, ""
 	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 16 {
 		stem, ext = name[:i], name[i:]

@@ -38,9 +38,9 @@ func TestDerivedNames(t *testing.T) {
 		"a", "a.txt", "a.tar.gz", ".profile", ".a.b", "a.", "a.fifteen-letters", "a.sixteen-letters.",
 		"x.123456789012345", "x.1234567890123456", strings.Repeat("y", 251) + ".txt", strings.Repeat("é", 127), strings.Repeat("\x80", 255),
 	} {
-		fmt.Fprintf(&b, "mark %q %q %q\n", name, mark(name, "0123ab"), mark(name, "conflict 0123ab"))
+		fmt.Fprintf(&b, "mark %q %q %q\n", name, Mark(name, "0123ab"), Mark(name, "conflict 0123ab"))
 	}
-	fmt.Fprintf(&b, "mark too long %d bytes\n", len(mark("a.txt", strings.Repeat("+", 300))))
+	fmt.Fprintf(&b, "mark too long %d bytes\n", len(Mark("a.txt", strings.Repeat("+", 300))))
 	const path = "testdata/names.txt"
 	if *update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/echofs/echofs/identity/codec"
 )
@@ -193,9 +194,6 @@ func check(p payload) error {
 }
 
 func (op *Op) check() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
-	}
 	switch {
 	case op.Node == Root:
 		return bad("the root does not change")
@@ -206,57 +204,59 @@ func (op *Op) check() error {
 	case op.Lamport == 0 || op.Lamport > MaxLamport:
 		return bad("lamport %d", op.Lamport)
 	}
-	if p := op.Place; p != nil {
-		if len(p.Name) > MaxName {
-			return bad("name of %d bytes", len(p.Name))
-		}
-		if err := checkOver(p.Over); err != nil {
+	for _, over := range op.overs() {
+		if err := checkOver(over); err != nil {
 			return err
 		}
 	}
-	if m := op.Meta; m != nil {
-		if err := checkOver(m.Over); err != nil {
-			return err
-		}
+	if p := op.Place; p != nil && len(p.Name) > MaxName {
+		return bad("name of %d bytes", len(p.Name))
 	}
-	if a := op.Attr; a != nil {
-		if len(a.Name) == 0 || len(a.Name) > MaxAttr || len(a.Value) > MaxValue || a.Gone && len(a.Value) > 0 {
-			return bad("attribute with a name of %d bytes, %d bytes", len(a.Name), len(a.Value))
-		}
-		if err := checkOver(a.Over); err != nil {
-			return err
-		}
+	if a := op.Attr; a != nil && (len(a.Name) == 0 || len(a.Name) > MaxAttr || len(a.Value) > MaxValue || a.Gone && len(a.Value) > 0) {
+		return bad("attribute with a name of %d bytes, %d bytes", len(a.Name), len(a.Value))
 	}
-	if e := op.Edit; e != nil {
-		switch {
-		case e.Base.N == 0:
-			return bad("edit of nothing")
-		case len(e.Change) == 0 || len(e.Change) > MaxChange:
-			return bad("change of %d bytes", len(e.Change))
-		case len(e.Over) == 0:
-			return bad("edit that follows nothing")
-		}
-		return checkOver(e.Over)
+	if op.Edit != nil {
+		return op.Edit.check()
 	}
-	if c := op.Content; c != nil {
-		data, hash := 0, 0
-		switch c.Kind {
-		case None, Dir:
-		case Bytes:
-			data = MaxInline
-		case Symlink:
-			data = MaxTarget
-		case Blob:
-			hash = 32
-		default:
-			return bad("unknown kind %d", c.Kind)
-		}
-		if len(c.Data) > data || len(c.Hash) != hash || c.Size < 0 || c.Size > MaxSize || hash == 0 && c.Size != 0 {
-			return bad("content of kind %d with %d bytes, hash of %d, size %d", c.Kind, len(c.Data), len(c.Hash), c.Size)
-		}
-		return checkOver(c.Over)
+	if op.Content != nil {
+		return op.Content.check()
 	}
 	return nil
+}
+
+func (e *Edit) check() error {
+	switch {
+	case e.Base.N == 0:
+		return bad("edit of nothing")
+	case len(e.Change) == 0 || len(e.Change) > MaxChange:
+		return bad("change of %d bytes", len(e.Change))
+	case len(e.Over) == 0:
+		return bad("edit that follows nothing")
+	}
+	return nil
+}
+
+func (c *Content) check() error {
+	data, hash := 0, 0
+	switch c.Kind {
+	case None, Dir:
+	case Bytes:
+		data = MaxInline
+	case Symlink:
+		data = MaxTarget
+	case Blob:
+		hash = 32
+	default:
+		return bad("unknown kind %d", c.Kind)
+	}
+	if len(c.Data) > data || len(c.Hash) != hash || c.Size < 0 || c.Size > MaxSize || hash == 0 && c.Size != 0 {
+		return bad("content of kind %d with %d bytes, hash of %d, size %d", c.Kind, len(c.Data), len(c.Hash), c.Size)
+	}
+	return nil
+}
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
 // checkOver wants versions sorted and each once, so that one set has one encoding.
@@ -275,21 +275,30 @@ func checkOver(over []Version) error {
 // Named returns every version that op refers to: they must have been applied
 // before op is.
 func (op *Op) Named() []Version {
-	var named []Version
-	if op.Place != nil {
-		named = append(named, op.Place.Over...)
-	}
-	if op.Meta != nil {
-		named = append(named, op.Meta.Over...)
-	}
-	if op.Attr != nil {
-		named = append(named, op.Attr.Over...)
-	}
-	if op.Content != nil {
-		named = append(named, op.Content.Over...)
-	}
+	over := op.overs()
+	named := slices.Concat(over[:]...)
 	if op.Edit != nil {
-		named = append(append(named, op.Edit.Base), op.Edit.Over...)
+		named = append(named, op.Edit.Base)
 	}
 	return named
+}
+
+// overs returns what each part of op replaces.
+func (op *Op) overs() (over [5][]Version) {
+	if op.Place != nil {
+		over[0] = op.Place.Over
+	}
+	if op.Meta != nil {
+		over[1] = op.Meta.Over
+	}
+	if op.Attr != nil {
+		over[2] = op.Attr.Over
+	}
+	if op.Content != nil {
+		over[3] = op.Content.Over
+	}
+	if op.Edit != nil {
+		over[4] = op.Edit.Over
+	}
+	return over
 }

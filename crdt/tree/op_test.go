@@ -181,7 +181,7 @@ func FuzzLegal(f *testing.F) {
 		if Legal(name) && got != name {
 			t.Fatalf("%q is legal and shown as %q", name, got)
 		}
-		if m := mark(got, "conflict abcdef"); !Legal(m) {
+		if m := Mark(got, "conflict abcdef"); !Legal(m) {
 			t.Fatalf("%q is marked as %q", got, m)
 		}
 	})

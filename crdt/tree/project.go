@@ -317,7 +317,7 @@ func (p *projection) giveNames(s *State, id NodeID) {
 	slices.SortFunc(losers, NodeID.Compare)
 	for _, l := range losers {
 		n := s.nodes[l]
-		p.rename(s, n, give(l, func(m string) string { return mark(n.shown.claim, m) }))
+		p.rename(s, n, give(l, func(m string) string { return Mark(n.shown.claim, m) }))
 	}
 	for _, name := range old { // who lost a rival has its own name back
 		if n := s.nodes[name]; n != nil && n.shown.linked && n.shown.up == id && len(f.claims[n.shown.claim]) == 1 {
@@ -334,7 +334,7 @@ func (p *projection) giveNames(s *State, id NodeID) {
 		for _, c := range n.shown.copies {
 			ref := p.copies[c]
 			p.touchEntry(s, c)
-			ref.name = give(c, func(m string) string { return mark(n.shown.name, "conflict "+m) })
+			ref.name = give(c, func(m string) string { return Mark(n.shown.name, "conflict "+m) })
 			p.copies[c] = ref
 		}
 	}

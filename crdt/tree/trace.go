@@ -166,12 +166,3 @@ func (s *State) Where(id NodeID) (parent NodeID, name string, ok bool) {
 	}
 	return parent, legal(name, id), true
 }
-
-// WasFolder reports whether a node is or was a folder.
-func (s *State) WasFolder(id NodeID) bool {
-	n := s.nodes[id]
-	return id == Root || n != nil && n.folder
-}
-
-// Mark puts " (text)" before the extension of a name.
-func Mark(name, text string) string { return mark(name, text) }
