@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 )
 
 // An ID names an identity, credential, entry or space by the hash of its body.
@@ -62,12 +61,3 @@ func (k PublicKey) String() string { return hex.EncodeToString(k[:]) }
 
 // Short returns enough of k to tell a few apart, for people to read.
 func (k PublicKey) Short() string { return hex.EncodeToString(k[:4]) }
-
-// ParsePublicKey reads what String wrote.
-func ParsePublicKey(s string) (PublicKey, error) {
-	id, err := ParseID(s)
-	if err != nil {
-		return PublicKey{}, fmt.Errorf("public key: %w", err)
-	}
-	return PublicKey(id), nil
-}

@@ -108,9 +108,6 @@ func (t *Tx) PutNode(id [16]byte, record []byte) error {
 	return t.put(nodeBucket, id[:], seal(nodeBucket, id[:], record))
 }
 
-// DeleteNode removes a node record. Removing what is not there is no error.
-func (t *Tx) DeleteNode(id [16]byte) error { return t.delete(nodeBucket, id[:]) }
-
 // Nodes calls fn for every node record, ordered by id.
 func (t *Tx) Nodes(fn func(id [16]byte, record []byte) error) error {
 	return t.each(nodeBucket, nil, func(k, v []byte) error {
