@@ -143,7 +143,7 @@ func BenchmarkOldVersion(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		s.lines = timelines{}
+		s.lines.clear()
 		if _, err := s.OpenVersion(id, h[len(h)/2].ID); err != nil {
 			b.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func BenchmarkHistory(b *testing.B) {
 	s, id := muchEdited(b, 1000)
 	defer s.Close()
 	for b.Loop() {
-		s.lines = timelines{}
+		s.lines.clear()
 		if h, err := s.History(id); err != nil || len(h) < 900 {
 			b.Fatal(len(h), err)
 		}

@@ -98,9 +98,14 @@ func (s *Space) Open(id NodeID) (*Snapshot, error) {
 	}
 	p.data = data
 	if e.Text {
-		s.bases.put(e.Tag, data)
+		s.remember(e.Tag, data)
 	}
 	return p, nil
+}
+
+// remember keeps a text that somebody was shown, to compare a save with.
+func (s *Space) remember(tag string, text []byte) {
+	s.bases.put(tag, text, int64(len(text))+128)
 }
 
 // textLocked returns the text of a key as it is now. The caller holds mu, so
@@ -203,47 +208,4 @@ func (p *Snapshot) Close() error {
 		}
 	})
 	return err
-}
-
-// textCache keeps texts that somebody was shown, to compare saves with.
-type textCache struct {
-	mu    sync.Mutex // guards the fields below; taken after Space.mu
-	texts map[string][]byte
-	order []string // oldest first
-	bytes int
-}
-
-// clear forgets all texts; they can be made again from the log.
-func (c *textCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.texts, c.order, c.bytes = nil, nil, 0
-}
-
-const basesBudget = 8 << 20
-
-func (c *textCache) get(tag string) ([]byte, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text, ok := c.texts[tag]
-	return text, ok
-}
-
-func (c *textCache) put(tag string, text []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.texts == nil {
-		c.texts = make(map[string][]byte)
-	}
-	if _, ok := c.texts[tag]; ok {
-		return
-	}
-	c.texts[tag] = text
-	c.order = append(c.order, tag)
-	c.bytes += len(text) + 128
-	for c.bytes > basesBudget && len(c.order) > 1 {
-		c.bytes -= len(c.texts[c.order[0]]) + 128
-		delete(c.texts, c.order[0])
-		c.order = c.order[1:]
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -278,7 +277,7 @@ func (s *Space) linesOf(p *past) map[tree.Version]*document.Timeline {
 
 // line returns a timeline of a text that holds some changes.
 func (s *Space) line(key string, changes []document.Hash) (*document.Timeline, error) {
-	if line := s.lines.get(key); line != nil && hasAll(line, changes) {
+	if line, ok := s.lines.get(key); ok && hasAll(line, changes) {
 		return line, nil
 	}
 	saved, tail, err := s.storedText(key)
@@ -292,7 +291,7 @@ func (s *Space) line(key string, changes []document.Hash) (*document.Timeline, e
 	if !hasAll(line, changes) {
 		return nil, fmt.Errorf("%w: a text lacks changes that are in the log (echofs space rebuild makes it again)", store.ErrDamaged)
 	}
-	s.lines.put(key, line)
+	s.lines.put(key, line, line.Cost())
 	return line, nil
 }
 
@@ -334,45 +333,6 @@ func (s *Space) storedText(key string) (saved []byte, tail [][]byte, err error) 
 		}
 	})
 	return saved, tail, err
-}
-
-// timelines is a cache of those that somebody looked at, oldest first.
-type timelines struct {
-	mu    sync.Mutex // guards the fields below; taken after no other lock
-	keys  []string
-	lines map[string]*document.Timeline
-	cost  int64
-}
-
-const linesBudget = 32 << 20
-
-func (c *timelines) get(key string) *document.Timeline {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lines[key]
-}
-
-func (c *timelines) put(key string, line *document.Timeline) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lines == nil {
-		c.lines = make(map[string]*document.Timeline)
-	}
-	c.drop(key)
-	c.lines[key] = line
-	c.keys = append(c.keys, key)
-	c.cost += line.Cost()
-	for c.cost > linesBudget && len(c.keys) > 1 {
-		c.drop(c.keys[0])
-	}
-}
-
-func (c *timelines) drop(key string) {
-	if old := c.lines[key]; old != nil {
-		c.cost -= old.Cost()
-		delete(c.lines, key)
-		c.keys = slices.DeleteFunc(c.keys, func(k string) bool { return k == key })
-	}
 }
 
 // whole reads a snapshot to its end, so that what is restored is here.

@@ -81,3 +81,36 @@ func born(dir string) uint64 {
 	}
 	return uint64(st.Btime.Sec)*1e9 + uint64(st.Btime.Nsec)
 }
+
+// ownFeed returns this device's feed, opening it at the first write. The
+// caller holds write.
+func (s *Space) ownFeed() (identity.ID, error) {
+	if !s.feed.IsZero() {
+		return s.feed, nil
+	}
+	id, err := s.openFeed(s.putOwn)
+	if err == nil {
+		s.feed = id
+	}
+	return s.feed, err
+}
+
+// openFeed makes the credential that opens a feed of this device. also is done
+// in the same transaction.
+func (s *Space) openFeed(also func(*store.Tx, identity.ID) error) (identity.ID, error) {
+	open, err := s.members.OpenFeed(s.device, s.now())
+	if err != nil {
+		return identity.ID{}, err
+	}
+	err = s.db.Update(func(tx *store.Tx) error {
+		return errors.Join(tx.PutCredential(open.ID, open.Raw), also(tx, open.ID))
+	})
+	if err != nil {
+		return identity.ID{}, err
+	}
+	if _, err := s.members.Add(open); err != nil {
+		return identity.ID{}, err
+	}
+	s.notify.fire()
+	return open.ID, nil
+}

@@ -11,6 +11,12 @@ import (
 	"github.com/echofs/echofs/identity"
 )
 
+// Frames of the journal begin with what they hold.
+const (
+	frameLocal  = 1 // feed, then payloads of operations, each after its length
+	frameRemote = 2 // an entry as it travels
+)
+
 // replay makes happen again what the journal holds and the store does not.
 func (s *Space) replay() {
 	lost := false

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/blob"
+	"github.com/echofs/echofs/crdt/document"
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
@@ -37,9 +38,9 @@ type Space struct {
 	events  events
 	chunks  chunks
 	notify  notifier
-	bases   textCache
-	lines   timelines
-	wake    chan struct{} // capacity 1: the batch has grown
+	bases   cache[[]byte]             // texts somebody was shown, by tag
+	lines   cache[*document.Timeline] // those somebody looked at, by key of the text
+	wake    chan struct{}             // capacity 1: the batch has grown
 
 	write      sync.Mutex  // guards the fields below, and is held for a whole change
 	feed       identity.ID // of this device; zero until it may write
@@ -161,6 +162,7 @@ func Open(cfg Config) (*Space, error) {
 		over:     newOverlay(),
 		batch:    newBatch(),
 	}
+	s.bases.budget, s.lines.budget = basesBudget, linesBudget
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -261,33 +263,6 @@ func (s *Space) loadTree() error {
 	return nil
 }
 
-// loadHeads reads how far each feed is.
-func (s *Space) loadHeads(tx *store.Tx) error {
-	var err error
-	if s.durable, err = getHeads(tx); err != nil {
-		return err
-	}
-	for id, head := range s.durable {
-		e, err := readEntry(tx, id, head.Seq)
-		if err != nil {
-			return err
-		}
-		e.Raw = nil
-		s.heads[id] = e
-		s.frontier[id] = e.ID
-		s.tree.SetApplied(id, e.Next()-1)
-	}
-	return nil
-}
-
-func readEntry(tx *store.Tx, id identity.ID, seq uint64) (feed.Entry, error) {
-	raw, err := tx.Entry(id, seq)
-	if err != nil {
-		return feed.Entry{}, fmt.Errorf("entry %d of feed %s: %w", seq, id.Short(), err)
-	}
-	return feed.Decode(raw)
-}
-
 // Run commits and tells subscribers until ctx ends, then commits what is left.
 func (s *Space) Run(ctx context.Context) error {
 	s.mu.Lock()
@@ -333,6 +308,7 @@ func (s *Space) Trim() {
 		return
 	}
 	s.bases.clear()
+	s.lines.clear()
 	s.blobs.Trim()
 	if err := s.db.Trim(); err != nil {
 		s.log.Debug("memory is not given back", "space", s.name, "err", err)
@@ -375,37 +351,4 @@ func (s *Space) Members() []membership.Member { return s.members.Members() }
 func (s *Space) Member(device identity.PublicKey) bool {
 	_, ok := s.members.Device(device)
 	return ok
-}
-
-// ownFeed returns this device's feed, opening it at the first write. The
-// caller holds write.
-func (s *Space) ownFeed() (identity.ID, error) {
-	if !s.feed.IsZero() {
-		return s.feed, nil
-	}
-	id, err := s.openFeed(s.putOwn)
-	if err == nil {
-		s.feed = id
-	}
-	return s.feed, err
-}
-
-// openFeed makes the credential that opens a feed of this device. also is done
-// in the same transaction.
-func (s *Space) openFeed(also func(*store.Tx, identity.ID) error) (identity.ID, error) {
-	open, err := s.members.OpenFeed(s.device, s.now())
-	if err != nil {
-		return identity.ID{}, err
-	}
-	err = s.db.Update(func(tx *store.Tx) error {
-		return errors.Join(tx.PutCredential(open.ID, open.Raw), also(tx, open.ID))
-	})
-	if err != nil {
-		return identity.ID{}, err
-	}
-	if _, err := s.members.Add(open); err != nil {
-		return identity.ID{}, err
-	}
-	s.notify.fire()
-	return open.ID, nil
 }

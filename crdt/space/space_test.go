@@ -273,7 +273,7 @@ func TestVersionIsMadeAgainFromTheLog(t *testing.T) {
 	save(t, s, f.ID, &v2, "one\ntwo\nthree\n")
 	settle(t, s)
 	for _, tt := range []struct{ tag, want string }{{v1, "one\n"}, {v2, "one\ntwo\n"}} {
-		s.bases = textCache{}
+		s.bases.clear()
 		e, _ := s.tree.Get(f.ID)
 		if text, ok := s.textOf(e, tt.tag); !ok || text != tt.want {
 			t.Errorf("version %s is %q, want %q", tt.tag, text, tt.want)
