@@ -65,18 +65,38 @@ type base struct {
 	who   proc
 	shown []shown // oldest first
 	at    *list.Element
-
-	told   time.Time // the last answer to stat that was not the truth; zero: none since it saved
-	toldAt time.Time
 }
 
 type shown struct {
 	v     *version
 	at    time.Time
 	maybe bool // it was on offer through the page cache; whether it was read nobody knows
-	// told is the time that the process takes for that of v, having asked before
-	// it read; zero: that of v.
+	// told is the time that the process takes for that of v; zero: that of v.
+	// Whoever asks for the time before loading another version is told the one of
+	// the version it knows, whether or not the other one has arrived by then.
 	told time.Time
+}
+
+// took is the time that the process takes for that of the version.
+func (s shown) took() time.Time {
+	if !s.told.IsZero() {
+		return s.told
+	}
+	return s.v.mtime
+}
+
+// took is the time of what the process was shown last for sure; zero if there is
+// none, or about which the truth is told.
+func (e *base) took() time.Time {
+	for i := len(e.shown) - 1; i >= 0; i-- {
+		if s := e.shown[i]; !s.maybe {
+			if s.v.opaque {
+				break
+			}
+			return s.took()
+		}
+	}
+	return time.Time{}
 }
 
 func newBases(procs *processes, now func() time.Time) *bases {
@@ -98,13 +118,14 @@ func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
 		return
 	}
 	b.bytes -= e.cost()
+	took := e.took()
 	if !maybe {
 		// Older ones stay only while they may be what the process has loaded.
 		e.shown = settled(e.shown, now)
 	}
 	next := shown{v: v, at: now, maybe: maybe}
-	if !maybe && now.Sub(e.toldAt) < shownRecently {
-		next.told = e.told
+	if !maybe {
+		next.told = took
 	}
 	e.shown = append(e.shown, next)
 	if len(e.shown) > shownMax {
@@ -125,7 +146,6 @@ func (b *bases) wrote(ino Ino, who proc, v *version) {
 	e := b.entry(ino, who)
 	b.bytes -= e.cost()
 	e.shown = append(e.shown[:0], shown{v: v, at: b.now()})
-	e.told = time.Time{}
 	b.bytes += e.cost()
 	b.added += int64(len(v.text)) + baseCost
 	b.trim()
@@ -185,11 +205,7 @@ func (b *bases) tell(ino Ino, who proc, id string) (size int, mtime time.Time, o
 		if s.v.opaque || s.v.id == id && s.told.IsZero() {
 			break
 		}
-		e.told, e.toldAt = s.told, b.now()
-		if e.told.IsZero() {
-			e.told = s.v.mtime
-		}
-		return len(s.v.text), e.told, true
+		return len(s.v.text), s.took(), true
 	}
 	return 0, time.Time{}, false
 }

@@ -408,6 +408,9 @@ func TestLoadingAgainIsNoAlarm(t *testing.T) {
 			w.remote(node, w.text(node)+"more\n")
 			time.Sleep(time.Minute)
 			asked := p.stat("doc")
+			if i == 2 {
+				w.remote(node, w.text(node)+"between\n")
+			}
 			loaded := p.read("doc")
 			time.Sleep(time.Minute)
 			if now := p.stat("doc"); !now.Mtime.Equal(asked.Mtime) || now.Size != uint64(len(loaded)) {
