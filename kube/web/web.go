@@ -166,17 +166,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("web server: %w", err)
 }
 
-// Close gives the address back if Run was never called.
-func (s *Server) Close() error {
-	if s.listener == nil {
-		return nil
-	}
-	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
 // Apps lists the apps that have an index.html.
 func (s *Server) Apps() []App {
 	var out []App

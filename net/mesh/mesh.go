@@ -168,9 +168,6 @@ func (m *Mesh) Join(topic [32]byte, h Handler) (leave func()) {
 // AddSignal adds a signaling server. It may be called at any time.
 func (m *Mesh) AddSignal(url string) error { return m.client.AddURL(url) }
 
-// Signals returns the signaling servers that are connected now.
-func (m *Mesh) Signals() []string { return m.client.Connected() }
-
 // SetOnline closes all links and stays silent (false), or comes back (true).
 // It does not wait for that.
 func (m *Mesh) SetOnline(online bool) {

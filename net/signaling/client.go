@@ -262,16 +262,6 @@ func (c *Client) detach(n *conn) {
 	}
 }
 
-// Connected returns the servers that are connected now.
-func (c *Client) Connected() (urls []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for n := range c.conns {
-		urls = append(urls, n.url)
-	}
-	return urls
-}
-
 // ErrJoined reports a second Join of a topic.
 var ErrJoined = errors.New("topic is joined already")
 
