@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+
+	"github.com/echofs/echofs/net/signaling"
 )
 
 // signalURLs are the servers through which peers are found: our own, what we
@@ -36,7 +38,17 @@ func (d *daemon) meet(urls []string) error { return d.learn(&d.settings.Met, max
 
 // meetGuest is meet for those of a guest: when our own has moved, it cannot find
 // us, but we find it.
-func (d *daemon) meetGuest(urls []string) error { return d.learn(&d.settings.Guests, maxGuests, urls) }
+//
+// Only bare hosts count: a guest must not make us ask a device of this network
+// for anything but its signaling.
+func (d *daemon) meetGuest(urls []string) error {
+	hosts := slices.DeleteFunc(slices.Clone(urls), func(raw string) bool {
+		u, err := url.Parse(raw)
+		return err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+			u.Path != "" && u.Path != "/" && u.Path != signaling.Path
+	})
+	return d.learn(&d.settings.Guests, maxGuests, hosts)
+}
 
 // learn connects to servers and remembers the newest on one of the lists of the
 // settings.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,12 +117,12 @@ func TestServersOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 * maxGuests {
-		if err := d.meetGuest([]string{fmt.Sprintf("http://guest:%d", i+1), "nonsense", "http://guest:1"}); err != nil {
+		if err := d.meetGuest([]string{fmt.Sprintf("http://guest:%d", i+1), "nonsense", "http://router/reboot", "http://router?reboot", "http://guest:1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	kept, err := loadSettings(d.Home)
-	if err != nil || !slices.Equal(kept.Met, []string{"http://host:1"}) || len(kept.Guests) != maxGuests || !slices.Contains(kept.Guests, fmt.Sprintf("http://guest:%d", 3*maxGuests)) {
+	if err != nil || !slices.Equal(kept.Met, []string{"http://host:1"}) || len(kept.Guests) != maxGuests || strings.Contains(fmt.Sprint(kept), "reboot") || !slices.Contains(kept.Guests, fmt.Sprintf("http://guest:%d", 3*maxGuests)) {
 		t.Errorf("%+v, %v", kept, err)
 	}
 }
