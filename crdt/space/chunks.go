@@ -2,6 +2,7 @@ package space
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/echofs/echofs/crdt/blob"
@@ -12,8 +13,8 @@ import (
 type chunks struct {
 	mu      sync.Mutex // guards the fields below
 	wanted  map[[32]byte]int64
-	urgent  [][32]byte
-	arrived chan struct{} // closed and replaced when a chunk comes
+	urgent  []*urgentChunk // in the order in which readers came
+	arrived chan struct{}  // closed and replaced when a chunk comes
 	fire    func()
 }
 
@@ -38,31 +39,41 @@ func (c *chunks) arrivals() <-chan struct{} {
 	return c.arrived
 }
 
-// urge puts a chunk that a reader waits for before all others.
-func (c *chunks) urge(hash [32]byte) {
+// An urgentChunk goes before all others while readers wait for it.
+type urgentChunk struct {
+	hash    [32]byte
+	readers int
+}
+
+// urge puts a chunk before all others until it comes or every reader that waits
+// for it has called its calm.
+func (c *chunks) urge(hash [32]byte) (calm func()) {
 	c.mu.Lock()
-	for _, h := range c.urgent {
-		if h == hash {
-			c.mu.Unlock()
-			return
-		}
+	i := slices.IndexFunc(c.urgent, func(u *urgentChunk) bool { return u.hash == hash })
+	news := i < 0
+	if news {
+		i = len(c.urgent)
+		c.urgent = append(c.urgent, &urgentChunk{hash: hash})
 	}
-	c.urgent = append(c.urgent, hash)
+	u := c.urgent[i]
+	u.readers++
 	c.mu.Unlock()
-	if c.fire != nil {
+	if news && c.fire != nil {
 		c.fire()
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if u.readers--; u.readers == 0 {
+			c.urgent = slices.DeleteFunc(c.urgent, func(o *urgentChunk) bool { return o == u })
+		}
 	}
 }
 
 func (c *chunks) came(hash [32]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, h := range c.urgent {
-		if h == hash {
-			c.urgent = append(c.urgent[:i:i], c.urgent[i+1:]...)
-			break
-		}
-	}
+	c.urgent = slices.DeleteFunc(c.urgent, func(u *urgentChunk) bool { return u.hash == hash })
 	if c.arrived != nil {
 		close(c.arrived)
 		c.arrived = nil
@@ -73,7 +84,10 @@ func (c *chunks) came(hash [32]byte) {
 // first.
 func (s *Space) MissingChunks(limit int) [][32]byte {
 	s.chunks.mu.Lock()
-	missing := append([][32]byte(nil), s.chunks.urgent...)
+	missing := make([][32]byte, len(s.chunks.urgent))
+	for i, u := range s.chunks.urgent {
+		missing[i] = u.hash
+	}
 	wanted := maps.Clone(s.chunks.wanted)
 	s.chunks.mu.Unlock()
 	have := make(map[[32]byte]bool)

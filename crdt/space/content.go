@@ -162,6 +162,8 @@ func (p *Snapshot) ReadAt(b []byte, off int64) (int, error) {
 	}
 	timeout := time.NewTimer(chunkPatience)
 	defer timeout.Stop()
+	calm := func() {}
+	defer func() { calm() }()
 	for {
 		arrived := p.space.chunks.arrivals()
 		n, err := p.tryReadAt(b, off)
@@ -169,7 +171,9 @@ func (p *Snapshot) ReadAt(b []byte, off int64) (int, error) {
 		if !errors.As(err, &missing) {
 			return n, err
 		}
-		p.space.chunks.urge(missing.Hash)
+		before := calm
+		calm = p.space.chunks.urge(missing.Hash)
+		before()
 		select {
 		case <-arrived:
 			timeout.Reset(chunkPatience)

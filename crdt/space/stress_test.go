@@ -211,3 +211,50 @@ func FuzzDecodeDoc(f *testing.F) {
 	f.Add(append([]byte{docVersion, 1}, make([]byte, 40)...))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _, _ = decodeDoc(b) })
 }
+
+// A chunk is fetched before all others for as long as somebody waits for it: ten
+// files that nobody has must not stand in the way of what is asked for next.
+func TestUrgentWhileSomebodyWaits(t *testing.T) {
+	a := founded(t)
+	f := create(t, a, "a.bin", "\x00"+strings.Repeat("x", 1<<20))
+	settle(t, a)
+	b := joined(t, a, "ben", credential.Editor)
+	pull(t, b, a)
+	urgent := func() int {
+		b.chunks.mu.Lock()
+		defer b.chunks.mu.Unlock()
+		return len(b.chunks.urgent)
+	}
+	var open [2]*Snapshot
+	done := make(chan error, len(open))
+	for i := range open {
+		p, err := b.Open(f.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open[i] = p
+		go func() {
+			_, err := p.ReadAt(make([]byte, 1), 0)
+			done <- err
+		}()
+	}
+	for readers := 0; readers < len(open); time.Sleep(time.Millisecond) {
+		b.chunks.mu.Lock()
+		if len(b.chunks.urgent) == 1 {
+			readers = b.chunks.urgent[0].readers
+		}
+		b.chunks.mu.Unlock()
+	}
+	for i, p := range open {
+		if n := urgent(); n != 1 {
+			t.Errorf("before reader %d left %d chunks are urgent", i, n)
+		}
+		p.Close()
+		if err := <-done; !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
+	}
+	if n := urgent(); n != 0 {
+		t.Errorf("%d chunks are urgent for nobody", n)
+	}
+}
