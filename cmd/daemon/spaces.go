@@ -115,8 +115,11 @@ func (d *daemon) attach(s *space.Space) error {
 	return nil
 }
 
-// closeSpaces stops and closes all spaces. Nothing writes to them any more.
+// closeSpaces stops and closes all spaces. Nothing writes to them any more. One
+// that a slow request is still making is waited for; after it there are none.
 func (d *daemon) closeSpaces() (err error) {
+	d.making.Lock()
+	defer d.making.Unlock()
 	d.mu.Lock()
 	list := make([]*openSpace, 0, len(d.spaces))
 	for _, s := range d.spaces {
@@ -238,6 +241,9 @@ func (d *daemon) checkName(name string) error {
 // newSpace makes a space with make, in a folder that gets its final name only
 // when the space is complete, and takes it in. The caller holds d.making.
 func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openSpace, error) {
+	if d.ctx.Err() != nil {
+		return nil, context.Cause(d.ctx)
+	}
 	tmp, err := os.MkdirTemp(d.spacesDir(), newPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("making the folder of the space: %w", err)

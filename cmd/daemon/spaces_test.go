@@ -72,6 +72,15 @@ func TestSpacesOfOneName(t *testing.T) {
 	}
 }
 
+// TestNoSpacesAfterTheEnd: a request that is late makes nothing that nobody closes.
+func TestNoSpacesAfterTheEnd(t *testing.T) {
+	d := unmounted(t)
+	d.fail(errDown)
+	if _, err := d.CreateSpace(t.Context(), "late"); !errors.Is(err, errDown) || len(d.spaces) != 0 {
+		t.Errorf("%v, %d spaces", err, len(d.spaces))
+	}
+}
+
 // TestJoinsOfOneSpace: one waits for the other, or gives up.
 func TestJoinsOfOneSpace(t *testing.T) {
 	d := unmounted(t)
