@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/echofs/echofs/crdt/document"
 	"github.com/echofs/echofs/crdt/store"
@@ -53,25 +54,36 @@ func actor(feed [32]byte, key string) [16]byte {
 }
 
 // openText returns the document of a key, if anybody has edited that text yet.
+// One that is damaged is made again from the log.
 func (s *Space) openText(key string) (*openDoc, error) {
 	if el := s.docs.open[key]; el != nil {
 		s.docs.order.MoveToFront(el)
 		return el.Value.(*openDoc), nil
 	}
-	main, err := s.storedDoc(key)
+	doc, tail, err := s.loadText(key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		remade, rerr := s.remakeText(key)
+		if rerr != nil {
+			return nil, errors.Join(err, rerr)
+		}
+		s.log.Error("a text's document was damaged and is made again from the log", "space", s.name, "err", err)
+		doc, tail = remade, docTail // so that the next edit stores it whole
+	}
+	return s.docs.add(key, doc, tail), nil
+}
+
+// loadText reads a document, and says how many changes are stored behind it.
+func (s *Space) loadText(key string) (*document.Doc, int, error) {
+	main, err := s.storedDoc(key)
+	if err != nil {
+		return nil, 0, err
 	}
 	saved, heads, err := decodeDoc(main)
 	if err != nil {
-		return nil, err
-	}
-	doc, err := document.Load(saved, heads)
-	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var tail [][]byte
 	for {
@@ -80,18 +92,61 @@ func (s *Space) openText(key string) (*openDoc, error) {
 			break
 		}
 		if err != nil {
-			doc.Close()
-			return nil, err
+			return nil, 0, err
 		}
 		tail = append(tail, change)
 	}
-	if len(tail) > 0 {
-		if err := doc.Apply(tail); err != nil {
-			doc.Close()
-			return nil, fmt.Errorf("stored document: %w", err)
+	doc, err := document.Load(saved, heads)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := doc.Apply(tail); err != nil {
+		doc.Close()
+		return nil, 0, fmt.Errorf("stored document: %w", err)
+	}
+	return doc, len(tail), nil
+}
+
+// remakeText makes the document of a text that was edited from the operations
+// that made it.
+func (s *Space) remakeText(key string) (*document.Doc, error) {
+	for staged := range s.docs.staged {
+		if strings.HasPrefix(staged, key) { // what is at hand is not in the log yet
+			return nil, errors.New("it is being changed")
 		}
 	}
-	return s.docs.add(key, doc, len(tail)), nil
+	node := NodeID([]byte(key[:16]))
+	base := tree.Version{Feed: [32]byte([]byte(key[16:48])), N: binary.BigEndian.Uint64([]byte(key[48:]))}
+	begun, err := s.findOp(base)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.pastOf(node)
+	if err != nil {
+		return nil, err
+	}
+	if begun.Node != node || begun.Content == nil {
+		return nil, errNotText
+	}
+	doc, err := newDocument(key, begun.Content.Data)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.traces {
+		t := &p.traces[i]
+		if !t.IsEdit() || t.Base != base {
+			continue
+		}
+		op, err := s.opOf(t)
+		if err == nil {
+			err = doc.Apply([][]byte{op.Edit.Change})
+		}
+		if err != nil {
+			doc.Close()
+			return nil, err
+		}
+	}
+	return doc, nil
 }
 
 // beginText makes the document of a text that nobody has edited yet.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echofs/echofs/crdt/document"
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
@@ -317,5 +318,74 @@ func TestSaveOverAnUnreadableText(t *testing.T) {
 	}
 	if text, _ := read(t, other, copies[0]); text != "one\ntwo\nthree\n" {
 		t.Errorf("elsewhere the other version is %q", text)
+	}
+}
+
+// An entry refused for its author's doing is no reason to leave the peer that
+// passes it on; trouble of this device is.
+func TestWhoseFault(t *testing.T) {
+	tests := []struct {
+		err  error
+		here bool
+	}{
+		{errTooMuch, false},
+		{errWait{want{cred: [32]byte{1}}}, false},
+		{store.ErrDamaged, true},
+		{document.ErrBroken, true},
+	}
+	for _, tt := range tests {
+		if err := here(tt.err); !errors.Is(err, tt.err) || errors.As(err, new(hereError)) != tt.here {
+			t.Errorf("%v: %v", tt.err, err)
+		}
+	}
+	if here(nil) != nil {
+		t.Error("nothing is trouble")
+	}
+}
+
+// A document that this device cannot read any more is made again from the log:
+// what others do to the text still arrives, and still merges.
+func TestDamagedDocument(t *testing.T) {
+	a := founded(t)
+	f := create(t, a, "a.txt", "one\n")
+	save(t, a, f.ID, nil, "one\ntwo\n")
+	settle(t, a)
+	b := joined(t, a, "ben", credential.Editor)
+	pull(t, b, a)
+	save(t, b, f.ID, nil, "zero\none\ntwo\n")
+	settle(t, b)
+	pull(t, a, b)
+	settle(t, a)
+	damage := func() {
+		t.Helper()
+		e, _ := a.tree.Get(f.ID)
+		a.write.Lock()
+		defer a.write.Unlock()
+		a.docs.closeAll()
+		err := a.db.Update(func(tx *store.Tx) error { return tx.PutDoc([]byte(textKey(e.Node, e.Key)), []byte("damaged")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage()
+	save(t, b, f.ID, nil, "zero\none\ntwo\ntheirs\n")
+	settle(t, b)
+	pull(t, a, b)
+	settle(t, a)
+	damage()
+	save(t, a, f.ID, nil, "mine\nzero\none\ntwo\ntheirs\n")
+	save(t, b, f.ID, nil, "zero\none\ntwo\ntheirs\nat the same time\n")
+	settle(t, a)
+	settle(t, b)
+	pull(t, b, a)
+	pull(t, a, b)
+	const want = "mine\nzero\none\ntwo\ntheirs\nat the same time\n"
+	ta, va := read(t, a, f.ID)
+	tb, vb := read(t, b, f.ID)
+	if ta != want || tb != want || va != vb {
+		t.Errorf("%q %s and %q %s", ta, va, tb, vb)
+	}
+	if got := listing(t, a, Root); got != "a.txt" {
+		t.Errorf("listing %q", got)
 	}
 }

@@ -20,8 +20,10 @@ type hereError struct{ error }
 
 func (e hereError) Unwrap() error { return e.error }
 
+// here says of an error that it is this device's, unless it is one of those that
+// say something about the entry.
 func here(err error) error {
-	if err == nil || errors.As(err, new(errWait)) {
+	if err == nil || errors.As(err, new(errWait)) || errors.Is(err, errTooMuch) {
 		return err
 	}
 	return hereError{err}
