@@ -173,7 +173,7 @@ func damaged(path string, err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return fmt.Errorf("%s: %w (run 'echofs rebuild SPACE', or move the file away and fetch the space from a peer)", path, err)
+	return fmt.Errorf("%s: %w (run 'echofs space rebuild NAME'; if the space does not open at all, leave it and join it again)", path, err)
 }
 
 // Close closes the database.
