@@ -175,6 +175,12 @@ func (d *daemon) Rebuild(ctx context.Context, name string) (localapi.Space, erro
 
 // Apps lists the web apps.
 func (d *daemon) Apps(context.Context) ([]localapi.App, error) {
+	for _, s := range d.openSpaces() {
+		// Somebody who has just copied an app in wants to see it.
+		if err := d.vfs.Publish(s.Name()); err != nil {
+			d.log.Warn("the newest apps may be missing for a moment", "space", s.Name(), "err", err)
+		}
+	}
 	apps := []localapi.App{}
 	for _, a := range d.web.Apps() {
 		apps = append(apps, localapi.App{
