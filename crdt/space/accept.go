@@ -73,13 +73,14 @@ func (s *Space) durably(ctx context.Context, b *batch) error {
 // acceptOne takes one entry and those that waited for it. It returns the batch
 // they are in, or nil.
 func (s *Space) acceptOne(e *feed.Entry) (*batch, []error) {
+	u := s.unpack(e)
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.closed {
 		return nil, []error{ErrClosed}
 	}
 	var refused []error
-	took, err := s.take1(e)
+	took, err := s.takeEntry(e, u)
 	if err != nil {
 		refused = append(refused, err)
 	}
@@ -92,10 +93,10 @@ func (s *Space) acceptOne(e *feed.Entry) (*batch, []error) {
 	return s.batch, refused
 }
 
-// take1 vets one entry and applies it. It reports whether it was applied.
-func (s *Space) take1(e *feed.Entry) (bool, error) {
+// takeEntry vets one entry and applies it. It reports whether it was applied.
+func (s *Space) takeEntry(e *feed.Entry, u *unpacked) (bool, error) {
 	var lacks errWait
-	ops, edits, err := s.vet(e)
+	ops, edits, err := s.vet(e, u)
 	switch {
 	case errors.As(err, &lacks):
 		var author identity.ID // known when the signature is good
@@ -155,7 +156,7 @@ func (s *Space) applyEntry(e *feed.Entry, ops []tree.Op, edits map[uint64]edited
 func (s *Space) retryWaiting() []error {
 	var refused []error
 	for e, ok := s.wait.take(); ok; e, ok = s.wait.take() {
-		if _, err := s.take1(&e); err != nil {
+		if _, err := s.takeEntry(&e, nil); err != nil {
 			refused = append(refused, err)
 		}
 	}

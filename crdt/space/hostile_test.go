@@ -137,7 +137,7 @@ func TestManyTextsInOneEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.write.Lock()
-	_, edited, err := a.vet(&e)
+	_, edited, err := a.vet(&e, nil)
 	if a.docs.cost > docBudget {
 		t.Errorf("documents of %d MB are in memory", a.docs.cost>>20)
 	}

@@ -97,7 +97,7 @@ func (s *Space) replayRemote(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	ops, edits, err := s.vet(&e)
+	ops, edits, err := s.vet(&e, nil)
 	if errors.Is(err, errKnown) {
 		return nil
 	}

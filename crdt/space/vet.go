@@ -29,10 +29,29 @@ func here(err error) error {
 	return hereError{err}
 }
 
+// unpacked is what an entry holds whose signature is good.
+type unpacked struct {
+	ops []tree.Op
+	err error
+}
+
+// unpack does what takes long about vetting, so that no editor has to wait for
+// it: call it without locks. Of an entry that is known, or that vet has to
+// refuse or have wait first, it returns nil.
+func (s *Space) unpack(e *feed.Entry) *unpacked {
+	owner, ok := s.members.Feed(e.Feed)
+	if head, _ := s.head(e.Feed); !ok || e.Seq != head.Seq+1 || e.Space != s.id || !e.Verify(owner.Device) {
+		return nil
+	}
+	ops, err := s.opsOf(e)
+	return &unpacked{ops, err}
+}
+
 // vet checks an entry against everything the author could know, and prepares
 // its edits. Nothing is changed but documents in memory. It returns errWait
 // if the entry may become acceptable later, and another error if it never can.
-func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
+// u is what unpack made of the entry, or nil. The caller holds write.
+func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, error) {
 	if e.Space != s.id {
 		return nil, nil, errors.New("it belongs to another space")
 	}
@@ -48,15 +67,19 @@ func (s *Space) vet(e *feed.Entry) ([]tree.Op, map[uint64]edited, error) {
 	if !ok {
 		return nil, nil, errWait{want{cred: e.Feed}}
 	}
-	if !e.Verify(owner.Device) {
+	if u == nil && !e.Verify(owner.Device) {
 		return nil, nil, errors.New("its signature is wrong")
 	}
 	if err := s.vetAuthor(e, owner.Identity); err != nil {
 		return nil, nil, err
 	}
-	ops, err := s.opsOf(e)
-	if err != nil {
-		return nil, nil, err
+	if u == nil {
+		u = new(unpacked)
+		u.ops, u.err = s.opsOf(e)
+	}
+	ops := u.ops
+	if u.err != nil {
+		return nil, nil, u.err
 	}
 	if ops[0].N != e.First || uint64(len(ops)) != e.Ops {
 		return nil, nil, fmt.Errorf("it numbers its operations from %d, its header from %d", ops[0].N, e.First)
