@@ -65,7 +65,7 @@ func (s *Space) SetXattr(id NodeID, name string, value []byte) error {
 	case len(value) > tree.MaxValue:
 		return s.fail("setxattr", id, syscall.E2BIG)
 	}
-	return s.setAttr(id, name, value)
+	return s.setAttr("setxattr", id, name, value)
 }
 
 // SetMode keeps permissions of a node; 0 keeps none.
@@ -74,11 +74,11 @@ func (s *Space) SetMode(id NodeID, mode uint32) error {
 	if mode != 0 {
 		value = []byte{byte(mode >> 8 & 0o17), byte(mode)}
 	}
-	return s.setAttr(id, tree.ModeAttr, value)
+	return s.setAttr("setmode", id, tree.ModeAttr, value)
 }
 
-func (s *Space) setAttr(id NodeID, name string, value []byte) error {
-	_, err := s.change("setxattr", id, func(c *change) error {
+func (s *Space) setAttr(op string, id NodeID, name string, value []byte) error {
+	_, err := s.change(op, id, func(c *change) error {
 		e, ok := s.tree.Get(id)
 		if !ok {
 			return os.ErrNotExist
