@@ -33,6 +33,7 @@ const (
 	deedAttrib             // set both times
 	deedDelete
 	deedRename
+	deedEnd // nothing more
 )
 
 // A task is one deed. Folders are relative to the mount, "" is the mount itself.
@@ -76,19 +77,25 @@ func Helper(in io.Reader, out io.Writer) error {
 	if err := from.Decode(&at); err != nil {
 		return err
 	}
+	// The signal must not wait for this thread, which may be waiting for the mount.
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &unix.Sigset_t{Val: [16]uint64{1 << (orphaned - 1)}}, nil); err != nil {
+		return err
+	}
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, orphaned)
-	go at.guard(unix.Getppid(), died)
+	daemon := unix.Getppid()
+	go at.guard(daemon, died)
 	if err := to.Encode(started{unix.Gettid()}); err != nil {
 		return err
 	}
 	for {
 		var t task
 		if err := from.Decode(&t); err != nil {
-			if err == io.EOF {
-				return nil
-			}
+			at.outlive(daemon) // it would have said so
 			return err
+		}
+		if t.Deed == deedEnd {
+			return nil
 		}
 		err := at.do(t)
 		var o outcome
@@ -111,14 +118,22 @@ const orphaned = unix.SIGTERM
 // The signal says only that the daemon may be dying: it can be sent by others.
 func (at workplace) guard(daemon int, died <-chan os.Signal) {
 	for range died {
-		for range 500 {
-			if unix.Getppid() != daemon || dead(daemon) {
-				at.abort()
-				os.Exit(1)
-			}
-			time.Sleep(10 * time.Millisecond)
+		if at.outlive(daemon) {
+			os.Exit(1)
 		}
 	}
+}
+
+// outlive ends the mount if the daemon dies within seconds.
+func (at workplace) outlive(daemon int) bool {
+	for range 500 {
+		if unix.Getppid() != daemon || dead(daemon) {
+			at.abort()
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
 
 // dead reports whether a process has ended, or is killed and only waits for
@@ -154,7 +169,12 @@ func (at workplace) abort() {
 		return
 	}
 	// Not root: the file that does it belongs to whoever mounted.
-	_ = os.WriteFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(at.Dev)), []byte("1"), 0)
+	f, err := os.OpenFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(at.Dev)), os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = f.WriteString("1")
 }
 
 // checkDevices refuses descriptors of /dev/fuse. With one of them open here, a

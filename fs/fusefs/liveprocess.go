@@ -27,6 +27,7 @@ const (
 type process struct {
 	cmd     *exec.Cmd
 	running atomic.Pointer[os.Process]
+	killed  atomic.Bool // or will be when it runs
 	stdin   io.WriteCloser
 	to      *gob.Encoder
 	tid     int
@@ -89,6 +90,9 @@ func (p *process) mind(stdout io.Reader, at workplace, up chan<- error) {
 		return
 	}
 	p.running.Store(p.cmd.Process)
+	if p.killed.Load() {
+		p.cmd.Process.Kill()
+	}
 	p.to = gob.NewEncoder(p.stdin)
 	from := gob.NewDecoder(stdout)
 	var s started
@@ -137,10 +141,11 @@ func (p *process) gone() <-chan struct{} { return p.ended }
 // stop asks the process to end, then kills it. If not even that ends it, it
 // waits for a mount, and is left behind until that is answered or gone.
 func (p *process) stop(gently bool) {
-	p.stdin.Close()
-	if gently && p.endsIn(askTime) {
+	defer p.stdin.Close()
+	if gently && p.to.Encode(task{Deed: deedEnd}) == nil && p.endsIn(askTime) {
 		return
 	}
+	p.killed.Store(true)
 	if running := p.running.Load(); running != nil {
 		running.Kill()
 	}

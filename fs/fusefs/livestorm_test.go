@@ -48,7 +48,7 @@ func storm(dir string, stop <-chan struct{}, done *atomic.Int64) {
 		case 3:
 			os.Remove(filepath.Join(dir, fmt.Sprint("d", (i-1)%20)))
 		default:
-			if f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint("f", i%20)), os.O_WRONLY, 0); err == nil {
+			if f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint("f", i%20)), os.O_WRONLY|os.O_CREATE, 0o644); err == nil {
 				fmt.Fprintf(f, "text %d\n", i)
 				f.Close()
 			} else if errors.Is(err, unix.ENOTCONN) {
@@ -59,12 +59,13 @@ func storm(dir string, stop <-chan struct{}, done *atomic.Int64) {
 	}
 }
 
-// TestLiveKill kills what serves a mount while its helper is at work in it,
-// again and again. Nothing of it may be left, and the next one has to start.
+// TestLiveKill kills what serves a mount, again and again, from the first moment
+// on and while its helper is at work in it. Nothing of it may be left, and the
+// next one has to start.
 func TestLiveKill(t *testing.T) {
 	mounts := []string{t.TempDir(), t.TempDir()}
-	for round := range 6 {
-		killDuringStorm(t, mounts, int64(50*round))
+	for _, after := range []int64{0, 1, 3, 10, 40, 100, 300, 600, 1000, 1500} {
+		killDuringStorm(t, mounts, after)
 	}
 	p := start(t, setup{Dir: t.TempDir(), Mounts: mounts})
 	write(t, filepath.Join(mounts[0], shared, "doc"), "hello")
@@ -89,10 +90,6 @@ func killDuringStorm(t *testing.T, mounts []string, after int64) {
 		}
 		p.cmd.Process.Kill()
 	}()
-	for i := range 20 {
-		write(t, filepath.Join(mounts[0], shared, fmt.Sprint("f", i)), "text\n")
-	}
-	arrives(t, filepath.Join(mounts[1], shared, "f19"), "text\n")
 	var done atomic.Int64
 	for _, m := range mounts {
 		group.Go(func() { storm(filepath.Join(m, shared), stop, &done) })
@@ -107,13 +104,8 @@ func killDuringStorm(t *testing.T, mounts []string, after int64) {
 			}
 		})
 	}
-	var helpers []int
-	eventually(t, "both helpers run", func() bool {
-		helpers = children(p.cmd.Process.Pid)
-		return len(helpers) == 2
-	})
-	more := done.Load() + after
-	eventually(t, "some changes", func() bool { return done.Load() > more })
+	eventually(t, "some changes", func() bool { return done.Load() >= after })
+	helpers := children(p.cmd.Process.Pid)
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

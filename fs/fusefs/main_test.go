@@ -41,6 +41,8 @@ type setup struct {
 	Dir    string   // for data
 	Mounts []string // one device each; all of them share one space
 	Debug  bool
+
+	Guarded bool // wait for the helpers first
 }
 
 func TestMain(m *testing.M) {
@@ -136,6 +138,9 @@ func (s setup) serve() (err error) {
 			defer m.Wait()
 			return m.Unmount()
 		})
+		if s.Guarded {
+			<-m.inval.guard
+		}
 	}
 	for i := range spaces {
 		for j := range spaces {

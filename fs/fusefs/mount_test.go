@@ -143,19 +143,7 @@ func TestFusermount(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // every other test does
 	}
-	const nobody = 65534
-	dir, data := t.TempDir(), t.TempDir()
-	for _, d := range []string{dir, data} {
-		if err := os.Chown(d, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-		for p := d; p != os.TempDir() && p != "/"; p = filepath.Dir(p) {
-			if err := os.Chmod(p, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	asNobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	dir, data, asNobody := nobodys(t)
 	p := startWith(t, serveVariable, setup{Dir: data, Mounts: []string{dir}}, asNobody)
 	defer p.stop(t)
 	cmd := exec.Command("sh", "-c", "echo hello > doc && cat doc")
@@ -166,4 +154,22 @@ func TestFusermount(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, shared)); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("root may look into another user's mount: %v", err)
 	}
+}
+
+// nobodys are two folders of a user who is not root, and how to be that user.
+func nobodys(t *testing.T) (dir, data string, as *syscall.SysProcAttr) {
+	t.Helper()
+	const nobody = 65534
+	dir, data = t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, data} {
+		if err := os.Chown(d, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		for p := d; p != os.TempDir() && p != "/"; p = filepath.Dir(p) {
+			if err := os.Chmod(p, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir, data, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 }
