@@ -1,10 +1,15 @@
 package space
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/echofs/echofs/crdt/document"
 	"github.com/echofs/echofs/crdt/feed"
@@ -387,5 +392,50 @@ func TestDamagedDocument(t *testing.T) {
 	}
 	if got := listing(t, a, Root); got != "a.txt" {
 		t.Errorf("listing %q", got)
+	}
+}
+
+// A space whose database is damaged where it can be made again opens, with all
+// that was in it; where entries are lost it does not, and the file stays as it is.
+func TestDamagedDatabase(t *testing.T) {
+	for _, table := range []string{"node", "entry"} {
+		s := founded(t)
+		f := create(t, s, "a.txt", "one\n")
+		save(t, s, f.ID, nil, "one\ntwo\n")
+		settle(t, s)
+		cfg, path := Config{Dir: s.dir, Device: s.device, Log: testLog(t)}, filepath.Join(s.dir, "space.db")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err := bolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			k, v := tx.Bucket([]byte(table)).Cursor().First()
+			return tx.Bucket([]byte(table)).Put(k, append(bytes.Clone(v), 0))
+		})
+		if err := errors.Join(err, db.Close(), os.WriteFile(path+".open", nil, 0o600)); err != nil { // as if the process had died
+			t.Fatal(err)
+		}
+		s, err = Open(cfg)
+		if table == "entry" {
+			if _, again := Open(cfg); !errors.Is(err, store.ErrDamaged) || !errors.Is(again, store.ErrDamaged) {
+				t.Errorf("with a damaged entry: %v, then %v", err, again)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		if text, _ := read(t, s, f.ID); text != "one\ntwo\n" {
+			t.Errorf("text %q", text)
+		}
+		save(t, s, f.ID, nil, "one\ntwo\nthree\n")
+		settle(t, s)
+		if h := history(t, s, f.ID); len(h) != 3 {
+			t.Errorf("%d versions", len(h))
+		}
 	}
 }

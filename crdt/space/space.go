@@ -177,7 +177,8 @@ func (s *Space) open() (err error) {
 	if _, err := os.Stat(s.dir); err != nil {
 		return err
 	}
-	if s.db, err = store.Open(s.dir, store.Options{}); err != nil {
+	salvaged, err := s.openStore()
+	if err != nil {
 		return err
 	}
 	s.view = s.db.View
@@ -194,7 +195,7 @@ func (s *Space) open() (err error) {
 	if err := s.noteOwn(); err != nil {
 		return err
 	}
-	if err := s.loadTree(); err != nil {
+	if err := s.loadTree(salvaged); err != nil {
 		return err
 	}
 	if err := s.traceAll(); err != nil {
@@ -239,10 +240,30 @@ func (s *Space) loadIdentity() error {
 	})
 }
 
+// openStore opens the database. Of a damaged one it takes over the log, if all
+// of that is readable; then the state has to be made again.
+func (s *Space) openStore() (salvaged bool, err error) {
+	s.db, err = store.Open(s.dir, store.Options{})
+	if !errors.Is(err, store.ErrDamaged) {
+		return false, err
+	}
+	found, serr := store.Salvage(s.dir)
+	if serr != nil {
+		return false, errors.Join(err, serr)
+	}
+	if found.Lost > 0 {
+		return false, errors.Join(err, found.Undo(s.dir))
+	}
+	s.log.Error("the space's database was damaged; what follows from its log is made again",
+		"dir", s.dir, "entries", found.Entries, "kept", found.Kept, "err", err)
+	s.db, err = store.Open(s.dir, store.Options{})
+	return true, err
+}
+
 // loadTree reads the state made from the log, or makes it again.
-func (s *Space) loadTree() error {
+func (s *Space) loadTree(salvaged bool) error {
 	err := s.db.View(func(tx *store.Tx) error {
-		if err := s.loadHeads(tx); err != nil {
+		if err := s.loadHeads(tx); err != nil || salvaged {
 			return err
 		}
 		return tx.Nodes(func(id [16]byte, record []byte) error {
@@ -258,6 +279,8 @@ func (s *Space) loadTree() error {
 		return s.rebuild(context.Background())
 	case err != nil:
 		return err
+	case salvaged:
+		return s.rebuild(context.Background())
 	}
 	s.tree.Project()
 	return nil

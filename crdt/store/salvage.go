@@ -42,6 +42,18 @@ func Salvage(dir string) (found Salvaged, err error) {
 	return found, syncDir(dir)
 }
 
+// Undo puts the damaged file back where it was in dir, as it was.
+func (f Salvaged) Undo(dir string) error {
+	err := os.WriteFile(filepath.Join(dir, openMark), nil, 0o600) // so that the next Open verifies it
+	if err == nil {
+		err = os.Rename(f.Kept, filepath.Join(dir, fileName))
+	}
+	if err != nil {
+		return fmt.Errorf("putting the damaged database back: %w", err)
+	}
+	return syncDir(dir)
+}
+
 func salvage(path, work string, found *Salvaged) error {
 	old := &Store{dir: filepath.Dir(path)}
 	err := guard(func() (err error) {
@@ -89,7 +101,7 @@ func copyTo(from, to *Tx, found *Salvaged) error {
 			found.Entries++
 		}
 	}
-	from.readable(logBucket, func(_, k []byte) {
+	found.Lost += from.readable(logBucket, func(_, k []byte) {
 		if raw, err := from.get(entryBucket, k); err == nil {
 			entry(append([]byte{}, k...), raw)
 		}
