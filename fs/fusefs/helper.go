@@ -160,10 +160,15 @@ func dead(pid int) bool {
 	return false
 }
 
-// abort breaks the connection of the mount to its daemon, without touching it.
+// abort breaks the connection of the mount to its daemon and leaves the mount:
+// programs are to be told that nobody serves it, and not to write below it.
 func (at workplace) abort() {
 	if dev, err := deviceOf(at.Mount); err != nil || dev != at.Dev {
 		return
+	}
+	// In use, it is not unmounted. Opening it this way asks nobody.
+	if busy, err := unix.Open(at.Mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(busy)
 	}
 	if err := unix.Unmount(at.Mount, unix.MNT_FORCE); err == nil || err == unix.EBUSY {
 		return
