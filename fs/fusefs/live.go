@@ -96,7 +96,6 @@ func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64)
 	defer l.mu.Unlock()
 	l.batch = l.announced
 	out := make([]vfs.Invalidation, len(changes))
-	left := map[dirent]bool{} // names that moved and that the helper sees to
 	for i, c := range changes {
 		e := eventOf(c)
 		queued := e != nil && l.launch != nil && l.add(e)
@@ -106,16 +105,10 @@ func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64)
 			c.Ino = 0
 		}
 		out[i] = c
-		if queued && (c.Entry || c.Delete) && l.prompt() {
+		// Not what moved: the kernel would remember the new name for as long as
+		// it was to remember the old one, even if it means something else by now.
+		if queued && (e.deed == deedCreate || e.deed == deedDelete) && l.prompt() {
 			e.quiet = true
-			out[i] = onlyListing(c)
-			if e.oldPlace != nil {
-				left[e.from] = true
-			}
-		}
-	}
-	for i, c := range out {
-		if c.Delete && c.Moved && c.At == nil && left[dirent{c.Parent, c.Name}] {
 			out[i] = onlyListing(c)
 		}
 	}
@@ -123,7 +116,7 @@ func (l *live) announce(changes []vfs.Invalidation) ([]vfs.Invalidation, uint64)
 }
 
 // onlyListing is what is left to tell the kernel of a name that the helper will
-// make, move or take away. The notice of a name waits in the kernel for whoever
+// make or take away. The notice of a name waits in the kernel for whoever
 // changes something in that folder, and so for requests to this process.
 func onlyListing(c vfs.Invalidation) vfs.Invalidation {
 	return vfs.Invalidation{Content: true, Ino: c.Parent, Remote: c.Remote}

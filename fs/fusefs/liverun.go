@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -110,10 +111,19 @@ func (l *live) perform(ctx context.Context, w worker, e *event, last bool) error
 	if ok && err == nil {
 		l.check(e, done)
 	}
-	if e.quiet && (!done || e.deed != deed) || !done && e.deed == deedDelete {
+	if e.quiet && (!done || e.deed != deed || !l.holds(e)) || !done && e.deed == deedDelete {
 		l.lost(e.notices())
 	}
 	return err
+}
+
+// holds reports whether what the helper did to a name is how things are.
+func (l *live) holds(e *event) bool {
+	a, err := l.vfs.Lookup(vfs.Caller{}, e.at.parent, e.at.name)
+	if e.deed == deedDelete {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	return err == nil && a.Ino == e.ino
 }
 
 // complain logs what cannot be helped, unless the mount has just gone.
