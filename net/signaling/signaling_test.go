@@ -391,7 +391,7 @@ func TestServerLimits(t *testing.T) {
 
 // A connection that does not answer is dropped, and others hear of it.
 func TestServerDropsTheDead(t *testing.T) {
-	url := serve(t, ServerConfig{TTL: time.Second})
+	url := serve(t, ServerConfig{TTL: 4 * time.Second})
 	join := func() *websocket.Conn {
 		ws, _, err := websocket.Dial(t.Context(), url, nil)
 		if err != nil {
