@@ -23,7 +23,7 @@ editors: ## the matrix of editors and tools, written to docs/editors.md
 	$(GO) test -count=1 -timeout 10m -run '^TestEditorMatrix$$' ./integration -update
 
 life: ## vim and VS Code's sequence save one file on two devices at random for five minutes
-	$(GO) test -count=1 -timeout 15m -v -run '^TestLife$$' ./integration -life 5m
+	$(GO) test -count=1 -timeout 15m -v -run '^TestLife$$' ./integration -life 5m -seed 0
 
 fuzz: ## every fuzz target for TIME (1m, or 2000x for a number of inputs)
 	./.ci/fuzz $(TIME)
