@@ -40,6 +40,12 @@ func TestLiveEdits(t *testing.T) {
 		{"delete unseen", func(d string) error { return os.Remove(d + "/unseen") }, []string{"."}, ".:unseen DELETE"},
 		{"rmdir", func(d string) error { return os.Remove(d + "/empty") }, []string{".", "empty"}, "empty: IGNORED"},
 		{"delete all", func(d string) error { return os.RemoveAll(d + "/tree") }, []string{".", "tree", "tree/a"}, ".:tree DELETE|ISDIR"},
+		{"file to folder", func(d string) error {
+			if err := os.Remove(d + "/doc"); err != nil {
+				return err
+			}
+			return os.Mkdir(d+"/doc", 0o755)
+		}, []string{".", "doc"}, ".:doc CREATE|ISDIR"},
 		{"move out and delete", func(d string) error {
 			if err := os.Rename(d+"/tree/a/x", d+"/x"); err != nil {
 				return err

@@ -199,3 +199,33 @@ func TestLiveBackOff(t *testing.T) {
 		}
 	})
 }
+
+// TestLiveQuiet checks when the kernel is not told of a name because the helper
+// will see to it, and that it is after all when the helper fails.
+func TestLiveQuiet(t *testing.T) {
+	created := vfs.Invalidation{Entry: true, Ino: 8, Parent: 2, Name: "new", Kind: syscall.S_IFREG, At: at("new")}
+	w := &fakeWorker{fail: os.ErrDeadlineExceeded}
+	liven(t, w, func(l *live) {
+		var lost []string
+		l.lost = func(changes []vfs.Invalidation) {
+			for _, c := range changes {
+				lost = append(lost, c.Name)
+			}
+		}
+		synctest.Wait() // the helper is there
+		told, mark := l.announce([]vfs.Invalidation{created, deleted("old"), moved("a", "b")})
+		for i, want := range []vfs.Invalidation{{Content: true, Ino: 2}, {Content: true, Ino: 2}, moved("a", "b")} {
+			if got := told[i]; got.Entry != want.Entry || got.Delete || got.Ino != want.Ino {
+				t.Errorf("%d: the kernel is told %+v", i, got)
+			}
+		}
+		l.told(mark)
+		synctest.Wait()
+		if slices.Sort(lost); !slices.Equal(slices.Compact(lost), []string{"new", "old"}) {
+			t.Errorf("after the helper failed, the kernel is told of %q", lost)
+		}
+		if told, _ = l.announce([]vfs.Invalidation{deleted("later")}); !told[0].Delete {
+			t.Error("without a helper, the kernel is not told")
+		}
+	})
+}
