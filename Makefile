@@ -4,7 +4,7 @@ GO   ?= go
 TIME ?= 1m
 RACE := ./identity ./crdt/store ./crdt/blob ./crdt/feed ./crdt/space ./net/... ./fs/vfs ./kube/... ./cmd/daemon ./cmd/localapi
 
-.PHONY: build test race bench editors life fuzz lint demo plug fsx posix clean
+.PHONY: build test race bench editors life fuzz lint demo plug fsx storm posix clean
 
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
@@ -39,6 +39,9 @@ plug: ## kill -9 at random moments during a large copy, fifty times
 
 fsx: ## 100,000 random operations on a file in a mount, against a model
 	FSX=100000 $(GO) test -count=1 -timeout 60m -v -run '^TestFsx$$' ./fs/fusefs
+
+storm: ## thousands of changes of one folder on two devices at once, twenty times
+	STORM=1 $(GO) test -count=20 -timeout 60m -v -run '^TestLiveStorm$$' ./fs/fusefs
 
 posix: ## pjdfstest on a fresh mount, as root; PJDFSTEST is a folder with a built copy
 	PJDFSTEST=$(abspath $(PJDFSTEST)) $(GO) test -count=1 -timeout 60m -v -run '^TestPjdfstest$$' ./fs/fusefs

@@ -39,6 +39,8 @@ func (l *live) run(ctx context.Context) {
 		gone  <-chan struct{}  // w's
 		retry <-chan time.Time // when to start one; nil: now
 		pause = minPause
+
+		starting bool
 	)
 	end := func(err error) {
 		l.thread.Store(0)
@@ -48,7 +50,9 @@ func (l *live) run(ctx context.Context) {
 		w, gone = nil, nil
 		if err != nil {
 			l.tell()
-			l.complain("the helper that tells programs of changes ended", err)
+			if !starting || pause > minPause { // failing to start once is soon put right, and no news to a person
+				l.complain("the helper that tells programs of changes ended", err)
+			}
 			retry = time.After(pause)
 			pause = min(2*pause, maxPause)
 		}
@@ -58,8 +62,9 @@ func (l *live) run(ctx context.Context) {
 		if w == nil && retry == nil {
 			var err error
 			if w, err = l.launch(ctx); err != nil {
-				w = nil
+				w, starting = nil, true
 				end(err)
+				starting = false
 				l.giveUp()
 			} else {
 				gone = w.gone()
