@@ -26,6 +26,8 @@ type worker interface {
 // A launcher starts a worker, unless ctx ends first.
 type launcher func(ctx context.Context) (worker, error)
 
+const helperEnded = "the helper that tells programs of changes ended"
+
 // run keeps a helper and tells watchers until ctx ends. The helper is there from
 // the start, because it also guards the mount: see workplace.guard.
 func (l *live) run(ctx context.Context) {
@@ -39,8 +41,6 @@ func (l *live) run(ctx context.Context) {
 		gone  <-chan struct{}  // w's
 		retry <-chan time.Time // when to start one; nil: now
 		pause = minPause
-
-		starting bool
 	)
 	end := func(err error) {
 		l.thread.Store(0)
@@ -50,9 +50,6 @@ func (l *live) run(ctx context.Context) {
 		w, gone = nil, nil
 		if err != nil {
 			l.tell()
-			if !starting || pause > minPause { // failing to start once is soon put right, and no news to a person
-				l.complain("the helper that tells programs of changes ended", err)
-			}
 			retry = time.After(pause)
 			pause = min(2*pause, maxPause)
 		}
@@ -62,9 +59,11 @@ func (l *live) run(ctx context.Context) {
 		if w == nil && retry == nil {
 			var err error
 			if w, err = l.launch(ctx); err != nil {
-				w, starting = nil, true
+				w = nil
+				if pause > minPause { // once is soon put right, and no news to a person
+					l.complain(helperEnded, err)
+				}
 				end(err)
-				starting = false
 				l.giveUp()
 			} else {
 				gone = w.gone()
@@ -75,6 +74,7 @@ func (l *live) run(ctx context.Context) {
 		if w != nil {
 			if e, last := l.next(); e != nil {
 				if err := l.perform(ctx, w, e, last); err != nil {
+					l.complain(helperEnded, err)
 					end(err)
 				} else {
 					pause = minPause
@@ -88,6 +88,7 @@ func (l *live) run(ctx context.Context) {
 		case <-retry:
 			retry = nil
 		case <-gone:
+			l.complain(helperEnded, io.ErrUnexpectedEOF)
 			end(io.ErrUnexpectedEOF)
 		}
 	}
