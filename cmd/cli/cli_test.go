@@ -239,7 +239,7 @@ func TestCompletion(t *testing.T) {
 func TestBashCompletionExpandsNothing(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash")
+		t.Fatal("no bash: apt-get install bash")
 	}
 	dir := t.TempDir()
 	script := bashCompletion + `
