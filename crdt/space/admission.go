@@ -169,5 +169,5 @@ func (s *Space) Redeem(secretHash [32]byte, chain []byte, now time.Time) (Admiss
 	if len(made) > 0 {
 		s.notify.fire()
 	}
-	return Admission{s.Credentials(), s.key, s.name}, nil
+	return s.admission(), nil
 }

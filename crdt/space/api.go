@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/blob"
+	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/tree"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
@@ -110,6 +111,7 @@ type Invite struct {
 // Admission is what a new member gets.
 type Admission struct {
 	Credentials [][]byte
-	Key         [32]byte
+	Key         [32]byte // the first of Keys
+	Keys        []feed.Key
 	Name        string
 }

@@ -91,9 +91,13 @@ func Create(cfg Config, name string) (*Space, error) {
 	return begin(cfg, name, [][]byte{genesis.Raw}, feed.NewKey())
 }
 
-// Join makes this device's copy of a space from what a member handed over.
-func Join(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error) {
-	return begin(cfg, name, creds, key)
+// Join makes this device's copy of a space from what a member handed over: all
+// keys of the space, or at least the first.
+func Join(cfg Config, name string, creds [][]byte, keys ...feed.Key) (*Space, error) {
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("space %s: no key", name)
+	}
+	return begin(cfg, name, creds, keys[0])
 }
 
 // begin writes a new space's folder. One that is complete is not written again.
