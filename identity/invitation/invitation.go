@@ -1,6 +1,11 @@
 // Package invitation is the text that one person hands another so that they
-// can join a space: which space, where to meet, whom to trust, and a secret
-// that can be used once until it expires.
+// can join a space, or add a device: what it is for, where to meet, whom to
+// trust, and a secret.
+//
+// There are two kinds for a space. A Link holds the private half of a key that
+// an INVITE credential names: any member's device can let its holder in, also
+// while the inviter sleeps. A PIN invitation names one device and opens nothing
+// by itself: its holder must also know six digits that travel another way.
 //
 // # Format
 //
@@ -16,9 +21,8 @@
 package invitation
 
 import (
-	"crypto/hmac"
+	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +38,8 @@ const (
 	MaxSignal = 8
 	// MaxURL is the most bytes the URL of one may have.
 	MaxURL = 256
+	// MaxQR is how long a text Short makes: a QR code of it fits a terminal.
+	MaxQR = 300
 
 	maxExpires = 253402300799 // the last second of the year 9999
 )
@@ -51,15 +57,26 @@ var (
 	ErrInvalid = errors.New("not a valid invitation")
 )
 
-// An Invitation lets one identity join Space until Expires.
+// A Kind says how an invitation lets somebody in.
+type Kind uint8
+
+// The kinds.
+const (
+	Link   Kind = 1 // into a space, by any member's device
+	PIN    Kind = 2 // into a space, by the device Host, with a PIN
+	Device Kind = 3 // makes a device one of an identity's, by the device Host, with a PIN
+)
+
+// An Invitation lets somebody in until Expires.
 type Invitation struct {
-	Space   identity.ID
+	Kind    Kind
+	Space   identity.ID // not of a Device
 	Secret  [32]byte
-	Host    identity.PublicKey // the device that invites; the guest talks to no other
-	Role    credential.Role
-	Expires time.Time // whole seconds, UTC
-	Signal  []string  // URLs of signaling servers where the host can be found
-	Name    string    // what the host calls the space
+	Host    identity.PublicKey // not of a Link: the guest talks to no other device
+	Role    credential.Role    // not of a Device; what the inviter says, for people
+	Expires time.Time          // whole seconds, UTC
+	Signal  []string           // URLs of signaling servers where somebody can be found
+	Name    string             // what the inviter calls the space, or themselves
 }
 
 // New completes inv with a fresh secret, rounds its expiry and checks it.
@@ -74,9 +91,11 @@ func New(inv Invitation) (Invitation, error) {
 
 func (inv Invitation) check() error {
 	switch {
-	case inv.Space.IsZero() || inv.Host == (identity.PublicKey{}) || inv.Secret == [32]byte{}:
-		return fmt.Errorf("space, host or secret missing: %w", ErrInvalid)
-	case inv.Role < credential.Reader || inv.Role > credential.Admin:
+	case inv.Kind < Link || inv.Kind > Device:
+		return fmt.Errorf("kind %d: %w", inv.Kind, ErrInvalid)
+	case inv.Secret == [32]byte{} || inv.Space.IsZero() != (inv.Kind == Device) || (inv.Host == identity.PublicKey{}) != (inv.Kind == Link):
+		return fmt.Errorf("space, host or secret missing, or too much: %w", ErrInvalid)
+	case inv.Kind == Device && inv.Role != credential.None, inv.Kind != Device && (inv.Role < credential.Reader || inv.Role > credential.Admin):
 		return fmt.Errorf("role %v: %w", inv.Role, ErrInvalid)
 	case inv.Expires.Unix() <= 0 || inv.Expires.Unix() > maxExpires:
 		return fmt.Errorf("it has no expiry: %w", ErrInvalid)
@@ -94,7 +113,8 @@ func (inv Invitation) check() error {
 	return nil
 }
 
-// Check returns an error that matches ErrExpired if the invitation is too old.
+// Check returns an error that matches ErrExpired if the invitation is too old
+// by the clock that says now. A guest's clock may be wrong: who lets in decides.
 func (inv Invitation) Check(now time.Time) error {
 	if !now.Before(inv.Expires) {
 		return fmt.Errorf("%w (it was good until %s)", ErrExpired, inv.Expires.Format("2006-01-02 15:04 MST"))
@@ -107,28 +127,43 @@ func (inv Invitation) LogValue() slog.Value {
 	return slog.StringValue("invitation to " + inv.Space.Short())
 }
 
+// key is the private key of a Link.
+func (inv Invitation) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(inv.Secret[:]) }
+
+// Pub is the public key of a Link, which its INVITE names.
+func (inv Invitation) Pub() identity.PublicKey {
+	return identity.PublicKey(inv.key()[ed25519.SeedSize:])
+}
+
+// Sign signs body for a context with the key of a Link.
+func (inv Invitation) Sign(context string, body []byte) []byte {
+	sig, err := inv.key().Sign(nil, body, &ed25519.Options{Context: context})
+	if err != nil {
+		panic(fmt.Sprintf("signing for %q: %v", context, err)) // only a context over 255 bytes fails
+	}
+	return sig
+}
+
 // Topic is the secret name under which host and guest find each other.
-func (inv Invitation) Topic() [32]byte { return inv.derive("echo/invitation/topic/1") }
-
-// SecretHash names the invitation where the secret must not be kept.
-func (inv Invitation) SecretHash() [32]byte { return inv.derive("echo/invitation/hash/1") }
-
-// Proof shows, to somebody who has the invitation too, that the guest has it.
-// It is good for one connection: exporter is that connection's key material.
-func (inv Invitation) Proof(exporter []byte) []byte {
-	key := inv.derive("echo/invitation/proof/1")
-	m := hmac.New(sha256.New, key[:])
-	m.Write(exporter)
-	return m.Sum(nil)
+func (inv Invitation) Topic() [32]byte {
+	if inv.Kind == Link {
+		return LinkTopic(inv.Pub())
+	}
+	return inv.derive("echo/invitation/topic/1")
 }
 
-// CheckProof reports, in constant time, whether proof is the right one.
-func (inv Invitation) CheckProof(exporter, proof []byte) bool {
-	return hmac.Equal(inv.Proof(exporter), proof)
+// LinkTopic is the topic of the Link with a public key: whoever knows the INVITE
+// knows where to wait for its guests.
+func LinkTopic(pub identity.PublicKey) [32]byte {
+	return identity.Hash("echo/invitation/link-topic/1", pub[:])
 }
 
-func (inv Invitation) derive(purpose string) [32]byte {
-	m := hmac.New(sha256.New, inv.Secret[:])
-	m.Write([]byte(purpose))
-	return [32]byte(m.Sum(nil))
+// ID names an invitation on the device that made it, and to people. It can be
+// shown: nothing follows from it.
+func (inv Invitation) ID() identity.ID {
+	if inv.Kind == Link {
+		pub := inv.Pub()
+		return identity.Hash("echo/invitation/id/1", pub[:])
+	}
+	return identity.ID(inv.derive("echo/invitation/id/1"))
 }

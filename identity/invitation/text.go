@@ -25,19 +25,20 @@ const (
 
 // body is what is encoded, after the version byte.
 type body struct {
-	Space   identity.ID        `cbor:"1,keyasint"`
-	Secret  [32]byte           `cbor:"2,keyasint"`
-	Host    identity.PublicKey `cbor:"3,keyasint"`
-	Role    credential.Role    `cbor:"4,keyasint"`
-	Expires int64              `cbor:"5,keyasint"` // seconds since 1970
-	Signal  []string           `cbor:"6,keyasint,omitempty"`
-	Name    string             `cbor:"7,keyasint,omitempty"`
+	Kind    Kind               `cbor:"1,keyasint"`
+	Space   identity.ID        `cbor:"2,keyasint,omitzero"`
+	Secret  [32]byte           `cbor:"3,keyasint"`
+	Host    identity.PublicKey `cbor:"4,keyasint,omitzero"`
+	Role    credential.Role    `cbor:"5,keyasint,omitempty"`
+	Expires int64              `cbor:"6,keyasint"` // seconds since 1970
+	Signal  []string           `cbor:"7,keyasint,omitempty"`
+	Name    string             `cbor:"8,keyasint,omitempty"`
 }
 
 // String returns the text to hand over. It holds the secret: never log it.
 func (inv Invitation) String() string {
 	data, err := codec.Marshal(body{
-		Space: inv.Space, Secret: inv.Secret, Host: inv.Host, Role: inv.Role,
+		Kind: inv.Kind, Space: inv.Space, Secret: inv.Secret, Host: inv.Host, Role: inv.Role,
 		Expires: inv.Expires.Unix(), Signal: inv.Signal, Name: inv.Name,
 	})
 	if err != nil {
@@ -45,6 +46,21 @@ func (inv Invitation) String() string {
 	}
 	data = append([]byte{version}, data...)
 	return Prefix + base64.RawURLEncoding.EncodeToString(append(data, sum(data)...))
+}
+
+// Short returns a text of at most MaxQR bytes that works like String: without
+// the name if it is too long, and with only as many signaling servers as there
+// is room for.
+func (inv Invitation) Short() string {
+	text := inv.String()
+	if len(text) <= MaxQR {
+		return text
+	}
+	inv.Name = ""
+	for text = inv.String(); len(text) > MaxQR && len(inv.Signal) > 0; text = inv.String() {
+		inv.Signal = inv.Signal[:len(inv.Signal)-1]
+	}
+	return text
 }
 
 // Parse reads the text of an invitation. Spaces and line breaks that mail or a
@@ -60,7 +76,7 @@ func Parse(text string) (Invitation, error) {
 		return Invitation{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	inv := Invitation{
-		Space: b.Space, Secret: b.Secret, Host: b.Host, Role: b.Role,
+		Kind: b.Kind, Space: b.Space, Secret: b.Secret, Host: b.Host, Role: b.Role,
 		Expires: time.Unix(b.Expires, 0).UTC(), Signal: b.Signal, Name: b.Name,
 	}
 	return inv, inv.check()

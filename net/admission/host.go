@@ -28,6 +28,7 @@ type Space interface {
 // place to meet its Topic.
 func Invitation(s Space, host identity.PublicKey, in space.Invite, signal []string) invitation.Invitation {
 	return invitation.Invitation{
+		Kind:    invitation.PIN,
 		Space:   s.ID(),
 		Secret:  in.Secret,
 		Host:    host,
