@@ -49,6 +49,9 @@ func (r Keyring) Get(id [8]byte) (Key, bool) {
 	return Key{}, false
 }
 
+// First returns the first key; the ring must not be empty.
+func (r Keyring) First() Key { return r.keys[0] }
+
 // Keys returns the keys in order.
 func (r Keyring) Keys() []Key { return slices.Clone(r.keys) }
 

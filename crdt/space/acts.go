@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
@@ -111,7 +110,8 @@ func (s *Space) Admit(chain []byte, role credential.Role) (Admission, error) {
 
 // admission is what a new member gets.
 func (s *Space) admission() Admission {
-	return Admission{Credentials: s.Credentials(), Key: s.Keyring().Keys()[0], Keys: s.Keyring().Keys(), Name: s.name}
+	ring := s.Keyring()
+	return Admission{Credentials: s.Credentials(), Key: ring.First(), Keys: ring.Keys(), Name: s.name}
 }
 
 // OpenInvite publishes that whoever has the private key of pub may be admitted
@@ -150,9 +150,6 @@ func (s *Space) SetMeta(ext []byte) error { return errUnbuilt }
 
 // Rotate gives the space another key, which all present members get.
 func (s *Space) Rotate(ctx context.Context) error { return errUnbuilt }
-
-// Keyring returns the keys of the space that are known here.
-func (s *Space) Keyring() feed.Keyring { return feed.Ring(s.key) }
 
 // metaLocal is the prefix of values that other packages keep with a space.
 const metaLocal = "local/"

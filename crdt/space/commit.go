@@ -173,7 +173,7 @@ func (s *Space) seal(b *batch) error {
 		if err != nil {
 			return err
 		}
-		e, err := feed.Seal(s.device, h, s.key, payload)
+		e, err := feed.Seal(s.device, h, s.Key(), payload)
 		if err != nil {
 			return err
 		}

@@ -200,7 +200,7 @@ func TestReadersEntryIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	head := b.heads[b.feed]
-	e, err := feed.Seal(b.device, feed.Header{Space: b.id, Feed: b.feed, Seq: 2, Prev: head.ID, Auth: b.members.Auth(), First: 2, Ops: 1}, b.key, payload)
+	e, err := feed.Seal(b.device, feed.Header{Space: b.id, Feed: b.feed, Seq: 2, Prev: head.ID, Auth: b.members.Auth(), First: 2, Ops: 1}, b.Key(), payload)
 	if err != nil {
 		t.Fatal(err)
 	}

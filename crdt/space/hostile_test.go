@@ -80,7 +80,7 @@ func (r *rogue) entry(ops ...tree.Op) []byte {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	e, err := feed.Seal(r.s.device, h, r.s.key, payload)
+	e, err := feed.Seal(r.s.device, h, r.s.Key(), payload)
 	if err != nil {
 		r.t.Fatal(err)
 	}

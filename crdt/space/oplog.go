@@ -55,7 +55,7 @@ func (s *Space) findOp(v tree.Version) (*tree.Op, error) {
 
 // opsOf decrypts the operations of an entry.
 func (s *Space) opsOf(e *feed.Entry) ([]tree.Op, error) {
-	payload, err := e.Open(s.key)
+	payload, err := s.Keyring().Open(e)
 	if err != nil {
 		return nil, err
 	}

@@ -95,8 +95,8 @@ func (s *Space) rebuild(ctx context.Context) error {
 // shadow returns a space that sees and fills the store of s through one
 // transaction.
 func (s *Space) shadow(tx *store.Tx) *Space {
-	return &Space{
-		id: s.id, name: s.name, key: s.key, device: s.device, members: s.members, blobs: s.blobs, now: s.now,
+	r := &Space{
+		id: s.id, name: s.name, device: s.device, members: s.members, blobs: s.blobs, now: s.now,
 		log:      slog.New(slog.DiscardHandler), // it was all said the first time
 		view:     func(fn func(*store.Tx) error) error { return fn(tx) },
 		tree:     tree.New(),
@@ -107,6 +107,8 @@ func (s *Space) shadow(tx *store.Tx) *Space {
 		over:     newOverlay(),
 		batch:    newBatch(),
 	}
+	r.ring.Store(s.ring.Load())
+	return r
 }
 
 // again applies an entry that was vetted when it came.

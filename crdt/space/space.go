@@ -29,7 +29,7 @@ type Space struct {
 	now     func() time.Time
 	id      identity.ID
 	name    string
-	key     feed.Key
+	ring    atomic.Pointer[feed.Keyring] // replaced with write held
 	members *membership.State
 	db      *store.Store
 	view    func(func(*store.Tx) error) error // of db
@@ -73,7 +73,7 @@ type Space struct {
 const (
 	metaSpace   = "space"
 	metaName    = "name"
-	metaKey     = "key"
+	metaKeys    = "keys"
 	metaHeads   = "heads"
 	metaInvites = "invites"
 	metaTraces  = "traces" // there since every operation leaves one
@@ -88,7 +88,7 @@ func Create(cfg Config, name string) (*Space, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating space %s: %w", name, err)
 	}
-	return begin(cfg, name, [][]byte{genesis.Raw}, feed.NewKey())
+	return begin(cfg, name, [][]byte{genesis.Raw}, feed.Ring(feed.NewKey()))
 }
 
 // Join makes this device's copy of a space from what a member handed over: all
@@ -97,11 +97,11 @@ func Join(cfg Config, name string, creds [][]byte, keys ...feed.Key) (*Space, er
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("space %s: no key", name)
 	}
-	return begin(cfg, name, creds, keys[0])
+	return begin(cfg, name, creds, feed.Ring(keys...))
 }
 
 // begin writes a new space's folder. One that is complete is not written again.
-func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error) {
+func begin(cfg Config, name string, creds [][]byte, ring feed.Keyring) (*Space, error) {
 	members := membership.New()
 	for _, raw := range creds {
 		c, err := credential.Decode(raw)
@@ -138,7 +138,7 @@ func begin(cfg Config, name string, creds [][]byte, key feed.Key) (*Space, error
 				return err
 			}
 		}
-		return errors.Join(tx.PutMeta(metaSpace, id[:]), tx.PutMeta(metaName, []byte(name)), tx.PutMeta(metaKey, key[:]))
+		return errors.Join(tx.PutMeta(metaSpace, id[:]), tx.PutMeta(metaName, []byte(name)), putRing(tx, ring))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("space %s: %w", name, err)
@@ -221,14 +221,13 @@ func (s *Space) loadIdentity() error {
 		if err != nil {
 			return err
 		}
-		key, err := tx.Meta(metaKey)
-		if err != nil {
+		if err := s.loadRing(tx); err != nil {
 			return err
 		}
-		if len(id) != len(s.id) || len(key) != len(s.key) {
+		if len(id) != len(s.id) {
 			return fmt.Errorf("%w: identity of the space", store.ErrDamaged)
 		}
-		s.id, s.name, s.key = identity.ID(id), string(name), feed.Key(key)
+		s.id, s.name = identity.ID(id), string(name)
 		s.members = membership.Of(s.id)
 		err = tx.Credentials(func(id [32]byte, raw []byte) error {
 			c, err := credential.Decode(append([]byte(nil), raw...))
@@ -361,9 +360,6 @@ func (s *Space) ID() identity.ID { return s.id }
 
 // Name returns what the user of this device calls the space.
 func (s *Space) Name() string { return s.name }
-
-// Key returns the key that encrypts the entries of the space.
-func (s *Space) Key() feed.Key { return s.key }
 
 // Role returns what this device's identity may do now.
 func (s *Space) Role() credential.Role { return s.members.Role(s.device.Identity()) }

@@ -55,9 +55,6 @@ func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, e
 	if e.Space != s.id {
 		return nil, nil, errors.New("it belongs to another space")
 	}
-	if e.KeyID != s.key.ID() {
-		return nil, nil, feed.ErrKey
-	}
 	if known, err := s.knows(e.ID); err != nil {
 		return nil, nil, here(err)
 	} else if known {
@@ -73,7 +70,10 @@ func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, e
 	if err := s.vetAuthor(e, owner.Identity); err != nil {
 		return nil, nil, err
 	}
-	if u == nil {
+	if _, ok := s.Keyring().Get(e.KeyID); !ok {
+		return nil, nil, errWait{want{key: e.KeyID}}
+	}
+	if u == nil || errors.Is(u.err, feed.ErrKey) { // perhaps the key has come since
 		u = new(unpacked)
 		u.ops, u.err = s.opsOf(e)
 	}

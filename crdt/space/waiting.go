@@ -15,6 +15,7 @@ type want struct {
 	cred   identity.ID   // a credential, perhaps one that opens a feed
 	entry  identity.ID   // an entry it names
 	seq    feed.Head     // the entry before: its number, and its feed as ID
+	key    [8]byte       // that it is encrypted with
 	op     tree.Version  // an operation that one of its own names
 	change document.Hash // a change that one of its edits builds on
 }
