@@ -61,6 +61,7 @@ func (s *Space) actLocked(fn func(m *membership.State, now time.Time) ([]credent
 			return err
 		}
 	}
+	s.noteAccess()
 	s.notify.fire()
 	return nil
 }

@@ -78,6 +78,7 @@ const (
 	Moved
 	Changed // content
 	Attr
+	Access // of no node: this device may write the space now, or may not any more
 )
 
 // Event tells subscribers of one change to the tree.

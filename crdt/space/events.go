@@ -55,6 +55,20 @@ func (e *events) add(changes []tree.Change, remote bool) {
 	}
 }
 
+// tell queues an event. It never blocks.
+func (e *events) tell(ev Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.fns) == 0 {
+		return
+	}
+	e.queue = append(e.queue, ev)
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
 // inOrder sorts changes that came at once as a program could have made them:
 // a folder is made before something moves into it, and empty when it goes.
 func inOrder(changes []tree.Change) []tree.Change {

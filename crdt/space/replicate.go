@@ -78,6 +78,7 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 	for _, c := range fresh {
 		s.wait.came(want{cred: c.ID})
 	}
+	s.noteAccess()
 	errs = append(errs, s.retryWaiting()...)
 	s.docs.trim()
 	s.poke()

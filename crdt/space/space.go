@@ -51,6 +51,7 @@ type Space struct {
 	auths      map[identity.ID][]identity.ID // of entries in the store, see authOf
 	found      payloads
 
+	readOnly   atomic.Bool // what subscribers know, see noteAccess
 	committing sync.Mutex  // held by the one commit that runs; taken before write
 	busy       atomic.Bool // the last commit had much to do
 
@@ -79,6 +80,8 @@ const (
 	metaTraces  = "traces" // there since every operation leaves one
 	metaOwn     = "own"
 	metaEntry   = "entry/" // + ID: the entry is in the log
+
+	metaWithdrawn = "withdrawn/" // + number: what is kept on this device only
 )
 
 // Create founds a space with this device's identity as its founder.
@@ -206,6 +209,7 @@ func (s *Space) open() (err error) {
 		return err
 	}
 	s.replay()
+	s.readOnly.Store(s.ReadOnly())
 	s.chunks.want(s.tree)
 	return nil
 }
@@ -360,12 +364,6 @@ func (s *Space) ID() identity.ID { return s.id }
 
 // Name returns what the user of this device calls the space.
 func (s *Space) Name() string { return s.name }
-
-// Role returns what this device's identity may do now.
-func (s *Space) Role() credential.Role { return s.members.Role(s.device.Identity()) }
-
-// ReadOnly reports whether this device may change nothing.
-func (s *Space) ReadOnly() bool { return s.Role() < credential.Editor }
 
 // Members returns the present members, founder first.
 func (s *Space) Members() []membership.Member { return s.members.Members() }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -21,6 +22,23 @@ func (t *Tx) Meta(name string) ([]byte, error) { return t.get(metaBucket, []byte
 // PutMeta sets a named value.
 func (t *Tx) PutMeta(name string, value []byte) error {
 	return t.put(metaBucket, []byte(name), seal(metaBucket, []byte(name), value))
+}
+
+// DeleteMeta removes a named value. Removing what is not there is no error.
+func (t *Tx) DeleteMeta(name string) error { return t.delete(metaBucket, []byte(name)) }
+
+// Metas calls fn for the named values whose names begin with prefix, by name.
+func (t *Tx) Metas(prefix string, fn func(name string, value []byte) error) error {
+	err := t.each(metaBucket, []byte(prefix), func(k, v []byte) error {
+		if !strings.HasPrefix(string(k), prefix) {
+			return errPast
+		}
+		return fn(string(k), bytes.Clone(v))
+	})
+	if errors.Is(err, errPast) {
+		return nil
+	}
+	return err
 }
 
 func entryKey(feed [32]byte, seq uint64) []byte {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 	"time"
 	"weak"
 
@@ -201,8 +202,17 @@ func (v *volume) keepExec(in *inode) {
 	}
 }
 
-// commitLocked saves the working copy of a shared file; in.mu is held.
+// commitLocked saves the working copy of a shared file; in.mu is held. One that
+// may not be saved any more is kept on this device.
 func (in *inode) commitLocked() error {
+	err := in.saveLocked()
+	if err == syscall.EROFS {
+		return in.withdraw()
+	}
+	return err
+}
+
+func (in *inode) saveLocked() error {
 	w := in.wc
 	if w == nil || !w.dirty {
 		return nil

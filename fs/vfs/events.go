@@ -11,6 +11,10 @@ import (
 func (v *volume) events(events []space.Event) {
 	var out []Invalidation
 	for _, e := range events {
+		if e.Op == space.Access {
+			out = append(out, v.restricted()...)
+			continue
+		}
 		if v.tree.ours(e) {
 			continue
 		}

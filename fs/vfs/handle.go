@@ -143,6 +143,9 @@ func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if in.vol.tree.readOnly() { // since it was opened
+		return 0, syscall.EROFS
+	}
 	in.mu.Lock()
 	if in.state == stateScratch {
 		in.mu.Unlock()

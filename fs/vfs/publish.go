@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
@@ -124,7 +125,7 @@ func (v *volume) again(d due, after time.Duration) {
 // held log keeps that until the space has made it durable; v.mu is held.
 func (v *volume) publishOne(d due) (uint64, error) {
 	if d.hold != nil {
-		if err := v.settleNode(d.hold); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := v.settleNode(d.hold); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.EROFS) {
 			return 0, err
 		}
 		v.unhold(d.hold)
@@ -149,7 +150,15 @@ func (v *volume) publishOne(d due) (uint64, error) {
 			return 0, err
 		}
 	}
-	if err := v.publishFresh(in); err != nil {
+	err := v.publishFresh(in)
+	if err == syscall.EROFS {
+		key := in.key
+		if !in.inLog {
+			key = 0
+		}
+		return key, v.withdrawFresh(in)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if !in.inLog {

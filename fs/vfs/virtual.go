@@ -185,5 +185,5 @@ func pick(entries []virtualEntry, name string) (virtual, error) {
 // hidden is what is in `.space`.
 func (v *volume) hidden() virtual {
 	root := &pastFolder{past: past{space: v.tree.space, path: "history", began: v.fs.started}, nodes: nodes{ids: []space.NodeID{space.Root}}}
-	return &virtualDir{name: spaceFolder, mtime: v.fs.started, entries: []virtualEntry{{"history", root}}}
+	return &virtualDir{name: spaceFolder, mtime: v.fs.started, entries: []virtualEntry{{"history", root}, {"withdrawn", &withdrawnFolder{v.tree.space, v.fs.started}}}}
 }

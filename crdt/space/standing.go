@@ -1,0 +1,58 @@
+package space
+
+import (
+	"github.com/echofs/echofs/identity/credential"
+)
+
+// Role returns what this device's identity may do now: nothing if the device
+// itself was cut off.
+func (s *Space) Role() credential.Role {
+	if s.Standing() == Cut {
+		return credential.None
+	}
+	return s.members.Role(s.device.Identity())
+}
+
+// ReadOnly reports whether this device may change nothing.
+func (s *Space) ReadOnly() bool { return s.Role() < credential.Editor }
+
+// A Standing says whether this device still belongs to the space.
+type Standing uint8
+
+// The standings. Who is not present keeps the space as it was, read-only.
+const (
+	Present  Standing = iota
+	Expelled          // its identity is no member any more
+	Cut               // its identity is, but the device was revoked
+)
+
+// String says it to a person.
+func (s Standing) String() string {
+	switch s {
+	case Expelled:
+		return "you are not a member any more: the space stays here as it was, read-only"
+	case Cut:
+		return "this device was revoked: the space stays here as it was, read-only"
+	}
+	return "present"
+}
+
+// Standing returns whether this device still belongs to the space.
+func (s *Space) Standing() Standing {
+	if s.members.Role(s.device.Identity()) == credential.None {
+		return Expelled
+	}
+	if _, live := s.members.Device(s.device.Key()); !live {
+		return Cut
+	}
+	return Present
+}
+
+// noteAccess tells subscribers when this device may write and could not, or the
+// other way round.
+func (s *Space) noteAccess() {
+	if now := s.ReadOnly(); s.readOnly.Swap(now) != now {
+		s.log.Info("what this device may do in a space has changed", "space", s.name, "read-only", now, "role", s.Role())
+		s.events.tell(Event{Op: Access, Remote: true})
+	}
+}
