@@ -1,128 +1,52 @@
 package identity
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/echofs/echofs/identity/codec"
 )
 
-const (
-	// MaxChain is the most bytes a chain may have.
-	MaxChain = 16 << 10
-	// MaxName is the most bytes a person's name may have.
-	MaxName = 128
-
-	genesisVersion = 1
-	maxSealKey     = 2 << 10
-)
+// MaxName is the most bytes the name of a person or device may have.
+const MaxName = 128
 
 // A Profile is what a chain proves: that Device acts for Identity, who calls
-// itself Name. The name is a claim, not a proof of anything.
+// itself Name. The names are claims, not proofs of anything. The seal key of the
+// device is in its Halo.
 type Profile struct {
-	Identity ID
-	Device   PublicKey
-	Name     string
+	Identity   ID
+	Device     PublicKey
+	Name       string
+	DeviceName string
 }
 
-var (
-	// ErrBadChain reports a chain that proves nothing.
-	ErrBadChain = errors.New("the proof of the identity's device is not valid")
-	// ErrNewerChain reports a chain that only a later release understands.
-	ErrNewerChain = errors.New("the identity was made by a newer release: upgrade")
-)
-
-// A genesis is the first statement of an identity. Its hash is the identity.
-type genesis struct {
-	Version  uint64    `cbor:"1,keyasint"`
-	Identity PublicKey `cbor:"2,keyasint"` // the key that signed this and was then forgotten
-	Device   PublicKey `cbor:"3,keyasint"` // the first device, which signed it too
-	Name     string    `cbor:"4,keyasint,omitempty"`
-	Seal     []byte    `cbor:"5,keyasint,omitempty"` // HPKE key of the device; kept for later
-	Recovery []byte    `cbor:"6,keyasint,omitempty"` // Ed25519 key of the recovery phrase; kept for later
-}
-
-// A signedGenesis is how a genesis travels. Both keys sign, so that nobody can
-// claim somebody else's device for an identity of theirs.
-type signedGenesis struct {
-	_          struct{} `cbor:",toarray"`
-	Body       []byte
-	ByIdentity []byte
-	ByDevice   []byte
-}
-
-func (g genesis) sign(identity, device ed25519.PrivateKey) ([]byte, error) {
-	if err := g.check(); err != nil {
-		return nil, err
-	}
-	body, err := codec.Marshal(g)
+// VerifyChain reports what a chain proves about a device: that it is live as
+// far as the chain goes. The error matches ErrRevoked if it was, and ErrBadChain
+// if it never was.
+func VerifyChain(chain []byte, device PublicKey) (Profile, error) {
+	h, err := ReadHalo(chain)
 	if err != nil {
-		return nil, err
-	}
-	opts := &ed25519.Options{Context: ContextIdentity}
-	byIdentity, err := identity.Sign(nil, body, opts)
-	if err != nil {
-		return nil, fmt.Errorf("signing the identity: %w", err)
-	}
-	byDevice, err := device.Sign(nil, body, opts)
-	if err != nil {
-		return nil, fmt.Errorf("signing the identity: %w", err)
-	}
-	return codec.Marshal(signedGenesis{Body: body, ByIdentity: byIdentity, ByDevice: byDevice})
-}
-
-func (g genesis) check() error {
-	if err := CheckName(g.Name); err != nil {
-		return err
-	}
-	if len(g.Seal) > maxSealKey || len(g.Recovery) != 0 && len(g.Recovery) != ed25519.PublicKeySize {
-		return fmt.Errorf("key of a wrong size: %w", ErrBadChain)
-	}
-	return nil
-}
-
-// VerifyChain checks what Chain returned on another device and says what it
-// proves.
-func VerifyChain(chain []byte) (Profile, error) {
-	if len(chain) > MaxChain {
-		return Profile{}, fmt.Errorf("%d bytes, at most %d allowed: %w", len(chain), MaxChain, ErrBadChain)
-	}
-	var s signedGenesis
-	if err := codec.Unmarshal(chain, &s); err != nil {
-		return Profile{}, fmt.Errorf("%w: %w", ErrBadChain, err)
-	}
-	var version struct {
-		Version uint64 `cbor:"1,keyasint"`
-	}
-	if err := codec.Peek(s.Body, &version); err != nil {
-		return Profile{}, fmt.Errorf("%w: %w", ErrBadChain, err)
-	}
-	if version.Version > genesisVersion {
-		return Profile{}, ErrNewerChain
-	}
-	var g genesis
-	if err := codec.Unmarshal(s.Body, &g); err != nil {
-		return Profile{}, fmt.Errorf("%w: %w", ErrBadChain, err)
-	}
-	if g.Version != genesisVersion {
-		return Profile{}, fmt.Errorf("version %d: %w", g.Version, ErrBadChain)
-	}
-	if err := g.check(); err != nil {
 		return Profile{}, err
 	}
-	if !Verify(g.Identity, ContextIdentity, s.Body, s.ByIdentity) || !Verify(g.Device, ContextIdentity, s.Body, s.ByDevice) {
-		return Profile{}, fmt.Errorf("wrong signature: %w", ErrBadChain)
+	return h.Profile(device)
+}
+
+// Profile returns what h says about a live device.
+func (h Halo) Profile(device PublicKey) (Profile, error) {
+	d, known := h.Known(device)
+	switch {
+	case !known:
+		return Profile{}, fmt.Errorf("it does not name the device %s: %w", device.Short(), ErrBadChain)
+	case !h.Live(device):
+		return Profile{}, ErrRevoked
 	}
-	return Profile{Identity: Hash(ContextIdentity, s.Body), Device: g.Device, Name: g.Name}, nil
+	return Profile{Identity: h.Identity(), Device: device, Name: h.Name(), DeviceName: d.Name}, nil
 }
 
 // ErrBadName reports a name that cannot be shown to other people.
 var ErrBadName = errors.New("not a usable name")
 
-// CheckName reports whether a person can be called name.
+// CheckName reports whether a person or device can be called name.
 func CheckName(name string) error {
 	if len(name) > MaxName {
 		return fmt.Errorf("name of %d bytes, at most %d allowed: %w", len(name), MaxName, ErrBadName)

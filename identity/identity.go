@@ -25,6 +25,7 @@ const (
 	ContextHello      = "echo/hello/1"
 	ContextSignal     = "echo/signal/1"
 	ContextLogin      = "halo/login/1"
+	ContextDevice     = "halo/device/1"
 )
 
 // Verify reports whether sig is pub's signature of body for a context.

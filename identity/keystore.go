@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -18,7 +17,7 @@ import (
 const (
 	keystoreName    = "keystore.cbor"
 	keystoreVersion = 1
-	keystoreMax     = 64 << 10
+	keystoreMax     = 128 << 10
 )
 
 var (
@@ -35,11 +34,6 @@ type keystore struct {
 	Protection uint64   `cbor:"2,keyasint"` // 0: Secrets is a plain secrets
 	Secrets    []byte   `cbor:"3,keyasint"`
 	Sum        [32]byte `cbor:"4,keyasint"` // SHA-256 of Secrets
-}
-
-type secrets struct {
-	Seed  [ed25519.SeedSize]byte `cbor:"1,keyasint"` // of the device's key
-	Chain []byte                 `cbor:"2,keyasint"`
 }
 
 // Create makes a new identity and its first device and keeps the device's key
@@ -87,10 +81,9 @@ func Load(dir string) (*Device, error) {
 }
 
 func (d *Device) save() ([]byte, error) {
-	s := secrets{Chain: d.chain}
-	copy(s.Seed[:], d.private.Seed())
+	s := d.Secrets()
 	body, err := codec.Marshal(s)
-	clear(s.Seed[:])
+	s.Clear()
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +114,12 @@ func restore(data []byte) (*Device, error) {
 	if subtle.ConstantTimeCompare(sum[:], k.Sum[:]) != 1 {
 		return nil, fmt.Errorf("wrong checksum: %w", ErrDamagedKeystore)
 	}
-	var s secrets
+	var s Secrets
 	if err := codec.Unmarshal(k.Secrets, &s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamagedKeystore, err)
 	}
-	defer clear(s.Seed[:])
-	d, err := newDevice(ed25519.NewKeyFromSeed(s.Seed[:]), s.Chain)
+	defer s.Clear()
+	d, err := FromSecrets(s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamagedKeystore, err)
 	}

@@ -116,7 +116,7 @@ func (s *Space) Invitations() []Invite {
 // Redeem admits the identity of chain, once for each invitation and durably.
 // The same identity may ask again, and is given the same.
 func (s *Space) Redeem(secretHash [32]byte, chain []byte, now time.Time) (Admission, error) {
-	guest, err := identity.VerifyChain(chain)
+	guest, err := identity.ReadHalo(chain)
 	if err != nil {
 		return Admission{}, err
 	}
@@ -135,7 +135,7 @@ func (s *Space) Redeem(secretHash [32]byte, chain []byte, now time.Time) (Admiss
 		switch {
 		case at < 0:
 			return ErrNoInvitation
-		case list[at].Used == guest.Identity:
+		case list[at].Used == guest.Identity():
 			return nil
 		case !list[at].Used.IsZero():
 			return ErrUsed
@@ -145,8 +145,8 @@ func (s *Space) Redeem(secretHash [32]byte, chain []byte, now time.Time) (Admiss
 		if s.Role() < credential.Admin {
 			return ErrNotAdmin
 		}
-		list[at].Used = guest.Identity
-		if s.members.Role(guest.Identity) < list[at].Role { // never lowered by joining again
+		list[at].Used = guest.Identity()
+		if s.members.Role(guest.Identity()) < list[at].Role { // never lowered by joining again
 			if made, err = s.members.Admit(s.device, chain, list[at].Role, now); err != nil {
 				return err
 			}

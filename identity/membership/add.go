@@ -70,7 +70,7 @@ func (s *State) addGenesis(op credential.Signed) (Status, error) {
 	if len(s.nodes) > 0 || !s.space.IsZero() && s.space != op.ID {
 		return 0, fmt.Errorf("it founds another space: %w", ErrInvalid)
 	}
-	profile, err := identity.VerifyChain(op.Ext)
+	profile, err := identity.VerifyChain(op.Ext, op.Device)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -81,6 +81,18 @@ func (s *State) addGenesis(op credential.Signed) (Status, error) {
 	s.waiting.keep(func(w credential.Signed) bool { return w.Space == op.ID })
 	s.insert(&node{Signed: op}, profile)
 	return Added, nil
+}
+
+// proves returns what a chain says about the first of the devices that are live.
+func proves(chain []byte) (identity.Profile, error) {
+	h, err := identity.ReadHalo(chain)
+	if err != nil {
+		return identity.Profile{}, err
+	}
+	for _, d := range h.Devices() {
+		return h.Profile(d.Key)
+	}
+	return identity.Profile{}, identity.ErrRevoked
 }
 
 // wait keeps op until missing arrives; a zero ID stands for a later release.
@@ -150,7 +162,7 @@ func (s *State) checkKind(n *node) (identity.Profile, error) {
 		}
 		return identity.Profile{}, nil
 	case credential.Import:
-		profile, err := identity.VerifyChain(n.Ext)
+		profile, err := proves(n.Ext)
 		if err != nil {
 			return identity.Profile{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}

@@ -33,7 +33,7 @@ func (s *State) OpenFeed(d *identity.Device, now time.Time) (credential.Signed, 
 // of chain to the space and give its identity a role. There are none if it has
 // that role, or a higher one, already.
 func (s *State) Admit(d *identity.Device, chain []byte, role credential.Role, now time.Time) ([]credential.Signed, error) {
-	guest, err := identity.VerifyChain(chain)
+	guest, err := proves(chain)
 	if err != nil {
 		return nil, fmt.Errorf("admitting to the space: %w", err)
 	}

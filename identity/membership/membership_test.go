@@ -114,7 +114,7 @@ func TestFounding(t *testing.T) {
 	if h := s.Heads(); !slices.Equal(h, []identity.ID{s.Space()}) || !slices.Equal(s.Auth(), h) {
 		t.Errorf("heads are %v", h)
 	}
-	if p, ok := s.Device(ada.Key()); !ok || p != ada.Profile() {
+	if p, ok := s.Device(ada.Key()); !ok || p.Identity != ada.Identity() || p.Device != ada.Key() || p.Name != "Ada" {
 		t.Errorf("her device is %+v, %v", p, ok)
 	}
 	feed := s.openFeed()

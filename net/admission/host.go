@@ -118,7 +118,7 @@ func (h *host) admit(l *mesh.Link, req request) (space.Admission, *refusal) {
 	if !inv.CheckProof(l.Exporter, req.Proof) {
 		return space.Admission{}, &refusal{Reason: reasonWrong, Text: "wrong secret"}
 	}
-	who, err := identity.VerifyChain(req.Chain)
+	who, err := identity.VerifyChain(req.Chain, l.Peer.Device)
 	if err != nil || who.Device != l.Peer.Device || who.Identity != l.Peer.Identity {
 		return space.Admission{}, &refusal{Reason: reasonGuest, Text: "the chain is not that of this device"}
 	}

@@ -179,12 +179,9 @@ func (s *swarm) greet(sync, blobs *tls.Conn, device identity.PublicKey, initiato
 	if _, err := s.hearHello(blobs, false, link, device, !initiator); err != nil {
 		return identity.Profile{}, err
 	}
-	profile, err := identity.VerifyChain(chain)
+	profile, err := identity.VerifyChain(chain, device)
 	if err != nil {
-		return identity.Profile{}, err
-	}
-	if profile.Device != device {
-		return identity.Profile{}, fmt.Errorf("%w: its chain is another device's", ErrWrongDevice)
+		return identity.Profile{}, fmt.Errorf("%w: %w", ErrWrongDevice, err)
 	}
 	return profile, nil
 }

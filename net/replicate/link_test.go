@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func profile(t testing.TB, d *identity.Device) identity.Profile {
 	t.Helper()
-	p, err := identity.VerifyChain(d.Chain())
+	p, err := identity.VerifyChain(d.Chain(), d.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
