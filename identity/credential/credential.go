@@ -39,26 +39,24 @@ var ErrInvalid = errors.New("not a valid credential")
 // A Kind says what an Op states.
 type Kind uint8
 
-// The kinds that this release understands. The others of the design have
-// numbers too, so that no release gives them another meaning.
+// The kinds.
 const (
-	Genesis  Kind = 1 // founds a space; Ext is the founder's chain
-	SetRole  Kind = 2 // gives Subject the role Role
-	FeedOpen Kind = 3 // opens the feed of Device that has the credential's ID
-	Import   Kind = 4 // Ext is the chain of a device; proves it to the space
-
-	Invite       Kind = 5
-	InviteRevoke Kind = 6
-	Redeem       Kind = 7
-	DeviceCut    Kind = 8
-	KeyEpoch     Kind = 9
-	ProfileSet   Kind = 10
-	Exclude      Kind = 11
-	Meta         Kind = 12
+	Genesis      Kind = 1  // founds a space; Ext is the founder's chain
+	SetRole      Kind = 2  // gives Subject the role Role; to oneself only a lower one
+	FeedOpen     Kind = 3  // opens the feed of Device that has the credential's ID
+	Import       Kind = 4  // Ext is a chain; proves its devices to the space
+	Invite       Kind = 5  // admits whoever has a key; Ext is an InviteBody
+	InviteRevoke Kind = 6  // ends the INVITE that Subject names
+	Redeem       Kind = 7  // admits Subject by the INVITE in Proof; Ext is a RedeemBody; signed by any member
+	DeviceCut    Kind = 8  // ends a device of the signer's identity; Ext is a CutBody
+	KeyEpoch     Kind = 9  // gives members a key of the space; Ext is an EpochBody
+	ProfileSet   Kind = 10 // how the signer's identity is called; Ext is a ProfileBody
+	Exclude      Kind = 11 // takes the entries in Cuts, and what builds on them, out of the space
+	Meta         Kind = 12 // something opaque of the signer's identity
 )
 
 // Known reports whether this release understands k.
-func (k Kind) Known() bool { return k >= Genesis && k <= Import }
+func (k Kind) Known() bool { return k >= Genesis && k <= Meta }
 
 // An Op is the body of a credential. Optional fields that a kind does not use
 // must be empty.
@@ -72,7 +70,7 @@ type Op struct {
 	Proof    identity.ID        `cbor:"7,keyasint,omitzero"`  // the grant it acts under
 	Subject  identity.ID        `cbor:"8,keyasint,omitzero"`
 	Role     Role               `cbor:"9,keyasint,omitempty"`
-	Cuts     []Cut              `cbor:"10,keyasint,omitempty"` // last entries of Subject that a lowered role leaves standing, sorted by feed
+	Cuts     []Cut              `cbor:"10,keyasint,omitempty"` // last entries that a lowered role or a cut leaves standing, or the excluded ones; sorted
 	Time     int64              `cbor:"11,keyasint,omitempty"` // milliseconds; for display only
 	Ext      []byte             `cbor:"12,keyasint,omitempty"`
 	Nonce    [16]byte           `cbor:"13,keyasint"`

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ type envelope struct {
 }
 
 // Sign makes a credential of op. It fills in Version, Device and Identity, and
-// sorts Deps.
+// sorts Deps and Cuts.
 func Sign(d *identity.Device, op Op) (raw []byte, id identity.ID, err error) {
 	s, err := Make(d, op)
 	return s.Raw, s.ID, err
@@ -30,6 +31,8 @@ func Make(d *identity.Device, op Op) (Signed, error) {
 	op.Identity = d.Identity()
 	op.Deps = slices.Clone(op.Deps)
 	slices.SortFunc(op.Deps, identity.ID.Compare)
+	op.Cuts = slices.Clone(op.Cuts)
+	slices.SortFunc(op.Cuts, func(a, b Cut) int { return compareCuts(a, b, op.Kind == Exclude) })
 	if err := op.check(); err != nil {
 		return Signed{}, err
 	}
@@ -127,32 +130,92 @@ func (op *Op) check() error {
 	if isGenesis != op.Space.IsZero() || isGenesis != (len(op.Deps) == 0) || isGenesis != op.Proof.IsZero() {
 		return fmt.Errorf("space, deps and proof belong to every kind but genesis: %w", ErrInvalid)
 	}
-	if op.Kind != SetRole && (!op.Subject.IsZero() || op.Role != None || len(op.Cuts) != 0) {
-		return fmt.Errorf("subject, role and cuts belong to a set-role only: %w", ErrInvalid)
+	return op.checkKind()
+}
+
+// checkKind reports whether op has what its kind needs and nothing else.
+func (op *Op) checkKind() error {
+	var subject, role, cuts, ext bool // what the kind has
+	var err error
+	switch op.Kind {
+	case Genesis, Import:
+		ext, err = true, checkChain(op.Ext)
+	case SetRole:
+		subject, role, cuts, err = true, true, op.Role < Editor, op.checkSetRole()
+	case FeedOpen:
+	case Invite:
+		role, ext = true, true
+		if op.Role < Reader || op.Role > Admin {
+			return fmt.Errorf("invitation to be %v: %w", op.Role, ErrInvalid)
+		}
+		_, err = DecodeInvite(op.Ext)
+	case InviteRevoke:
+		subject = true
+	case Redeem:
+		subject, ext = true, true
+		_, err = DecodeRedeem(op.Ext)
+	case DeviceCut:
+		cuts, ext = true, true
+		_, err = DecodeCut(op.Ext)
+	case KeyEpoch:
+		ext = true
+		_, err = DecodeEpoch(op.Ext)
+	case ProfileSet:
+		ext = true
+		_, err = DecodeProfile(op.Ext)
+	case Exclude:
+		cuts = true
+		if len(op.Cuts) == 0 {
+			err = fmt.Errorf("exclusion of nothing: %w", ErrInvalid)
+		}
+	case Meta:
+		ext = true
+		if len(op.Ext) > MaxMeta {
+			err = fmt.Errorf("meta of %d bytes, at most %d allowed: %w", len(op.Ext), MaxMeta, ErrInvalid)
+		}
 	}
-	if wantExt := isGenesis || op.Kind == Import; wantExt != (len(op.Ext) != 0) {
-		return fmt.Errorf("a chain belongs to genesis and import only: %w", ErrInvalid)
+	switch {
+	case err != nil:
+		return err
+	case subject == op.Subject.IsZero():
+		return fmt.Errorf("kind %d and its subject: %w", op.Kind, ErrInvalid)
+	case !role && op.Role != None:
+		return fmt.Errorf("kind %d with a role: %w", op.Kind, ErrInvalid)
+	case !cuts && len(op.Cuts) != 0:
+		return fmt.Errorf("kind %d with cuts: %w", op.Kind, ErrInvalid)
+	case ext != (len(op.Ext) != 0):
+		return fmt.Errorf("kind %d with %d bytes of its own: %w", op.Kind, len(op.Ext), ErrInvalid)
 	}
-	if op.Kind == SetRole {
-		return op.checkSetRole()
+	return op.checkCuts()
+}
+
+func (op *Op) checkSetRole() error {
+	if op.Role > Admin {
+		return fmt.Errorf("set-role to an unknown role: %w", ErrInvalid)
+	}
+	if op.Subject == op.Identity && op.Role == Admin {
+		return fmt.Errorf("nobody raises themselves: %w", ErrInvalid)
 	}
 	return nil
 }
 
-func (op *Op) checkSetRole() error {
-	if op.Subject.IsZero() || op.Role > Admin {
-		return fmt.Errorf("set-role without a subject or with an unknown role: %w", ErrInvalid)
-	}
-	if op.Subject == op.Identity && op.Role != None {
-		return fmt.Errorf("nobody gives themselves a role: %w", ErrInvalid)
-	}
-	if len(op.Cuts) > MaxCuts || op.Role >= Editor && len(op.Cuts) != 0 {
+func (op *Op) checkCuts() error {
+	if len(op.Cuts) > MaxCuts {
 		return fmt.Errorf("%d cuts: %w", len(op.Cuts), ErrInvalid)
 	}
 	for i, c := range op.Cuts {
-		if c.Seq == 0 || i > 0 && op.Cuts[i-1].Feed.Compare(c.Feed) >= 0 {
+		if c.Seq == 0 || i > 0 && compareCuts(op.Cuts[i-1], c, op.Kind == Exclude) >= 0 {
 			return fmt.Errorf("cuts empty, repeated or not in order: %w", ErrInvalid)
 		}
 	}
 	return nil
+}
+
+// compareCuts orders cuts: by feed, of which there is one of each, except that
+// several entries of a feed may be excluded.
+func compareCuts(a, b Cut, exclude bool) int {
+	if c := a.Feed.Compare(b.Feed); c != 0 || !exclude {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.ID.Compare(b.ID))
 }
