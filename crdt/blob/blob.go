@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // A Ref names a blob: the hash of its manifest and its size in bytes.
@@ -39,7 +40,7 @@ var ErrCorrupt = errors.New("bytes do not match their hash")
 
 // ErrTooLarge reports a file with more chunks than a manifest holds, about
 // 58 GB.
-var ErrTooLarge = errors.New("file too large")
+var ErrTooLarge error = syscall.EFBIG
 
 // ErrMissing reports a chunk or manifest that is not on this device yet.
 type ErrMissing struct{ Hash [32]byte }

@@ -51,6 +51,8 @@ type SetAttr struct {
 	Mode         *uint32
 	UID, GID     *uint32
 	Mtime, Atime *time.Time
+	// Lower: the caller must not keep what set-user-ID and set-group-ID bits give.
+	Lower bool
 }
 
 // DirEntry is one name in a folder. Mode holds the S_IF… bits only.

@@ -32,6 +32,9 @@ func (f *FS) Setattr(c Caller, ino Ino, h *Handle, s SetAttr) (Attr, error) {
 	if s.UID != nil && *s.UID != f.cfg.UID || s.GID != nil && *s.GID != f.cfg.GID {
 		return Attr{}, syscall.EPERM // the owner is the mounter
 	}
+	if err := in.lowered(s); err != nil {
+		return Attr{}, err
+	}
 	if s.Size != nil && *s.Size == 0 {
 		in.vol.mu.Lock()
 		err := in.vol.publishStale(in, f.procs.of(c.PID))
@@ -125,6 +128,7 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 	if s.Atime != nil {
 		in.atime = *s.Atime
 	}
+	in.ctime = in.fs.now()
 	var exec *bool
 	if s.Mode != nil && in.kind == space.File {
 		x := *s.Mode&0o111 != 0

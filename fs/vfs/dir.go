@@ -174,6 +174,7 @@ func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
 			return nil, err
 		}
 		v.recount(dir.node)
+		v.listed(dir)
 		return v.scratchChild(dir, name)
 	}
 	if err := v.settleName(dir.node, name); err != nil {
@@ -214,6 +215,7 @@ func (f *FS) Rmdir(_ Caller, parent Ino, name string) error {
 			return err
 		}
 		v.recount(dir.node)
+		v.listed(dir)
 		v.unscratched(in)
 		return nil
 	}
@@ -279,6 +281,7 @@ func (v *volume) symlink(dir *inode, name, target string) (*inode, error) {
 		if err := os.Symlink(target, path); err != nil {
 			return nil, err
 		}
+		v.listed(dir)
 		return v.scratchChild(dir, name)
 	}
 	if !travels(target, v.depth(dir.node)) {

@@ -212,9 +212,7 @@ func (v *volume) unlink(in, dir *inode, name string) error {
 			return err
 		}
 		v.unnamed(in, link{dir, name})
-		if dir.state == stateShared {
-			v.touch(dir.node)
-		}
+		v.listed(dir)
 		return nil
 	case in.state == stateFresh:
 		return v.dropFresh(in)

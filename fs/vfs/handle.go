@@ -320,49 +320,6 @@ func (v *volume) released(in *inode, failed error, wrote bool) {
 	}
 }
 
-// Allocate makes room for size bytes at off, as fallocate with mode 0 (the file
-// grows) or FALLOC_FL_KEEP_SIZE (nothing to do); holes are not punched.
-func (h *Handle) Allocate(c Caller, off, size int64, mode uint32) error {
-	const keepSize = 1
-	in := h.in
-	switch {
-	case !h.writes():
-		return syscall.EBADF
-	case mode&^keepSize != 0:
-		return syscall.EOPNOTSUPP
-	case off < 0 || size <= 0:
-		return syscall.EINVAL
-	}
-	in.mu.Lock()
-	scratch := in.state == stateScratch
-	in.mu.Unlock()
-	if scratch {
-		f, err := h.osFile()
-		if err != nil {
-			return err
-		}
-		return syscall.Fallocate(int(f.Fd()), mode, off, size)
-	}
-	if mode&keepSize != 0 {
-		return nil
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	w, err := in.startCopy(h.opener, rewrite)
-	if err != nil {
-		return err
-	}
-	if off+size <= w.size {
-		return nil
-	}
-	if err := w.Truncate(off + size); err != nil {
-		return err
-	}
-	in.changed(w)
-	h.cut = true
-	return nil
-}
-
 // osFile is the open file of this device behind a scratch handle.
 func (h *Handle) osFile() (*os.File, error) {
 	h.osMu.Lock()

@@ -53,6 +53,7 @@ type inode struct {
 	pinned   *content              // orphan: what it held
 	exec     bool                  // fresh, orphan
 	atime    time.Time             // somebody set it; on this device and for as long as the kernel knows the file
+	ctime    time.Time             // last change of anything but the content; as atime
 	mode     uint32                // fresh, orphan: permissions, with space.ModeSet, if other than exec says
 	chmod    bool                  // fresh: somebody asked for them after it was made
 	xattrs   map[string][]byte     // fresh, orphan
@@ -196,8 +197,13 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 	a, err := in.attrs(who, h)
 	if err == nil && in.vol != nil {
 		in.mu.Lock()
-		if !in.atime.IsZero() && in.state != stateScratch {
-			a.Atime = in.atime
+		if in.state != stateScratch {
+			if !in.atime.IsZero() {
+				a.Atime = in.atime
+			}
+			if in.ctime.After(a.Ctime) {
+				a.Ctime = in.ctime
+			}
 		}
 		in.mu.Unlock()
 	}
@@ -263,6 +269,13 @@ func (in *inode) attrs(who func() proc, h *Handle) (Attr, error) {
 				a.Size = uint64(size)
 				a.setTimes(mtime)
 			}
+		}
+		return in.restrict(a), nil
+	}
+	if in.kind != space.File { // removed, and somebody still stands in it
+		a.Mode, a.Nlink = modeDir, 0
+		if in.kind == space.Symlink {
+			a.Mode = modeLink
 		}
 		return in.restrict(a), nil
 	}

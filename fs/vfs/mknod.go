@@ -54,9 +54,7 @@ func (v *volume) mknod(dir *inode, name string, mode uint32) (*inode, error) {
 	if err := syscall.Chmod(path, mode&0o7777); err != nil {
 		return nil, err
 	}
-	if dir.state == stateShared {
-		v.touch(dir.node)
-	}
+	v.listed(dir)
 	return v.scratchChild(dir, name)
 }
 

@@ -36,6 +36,8 @@ func (r *renaming) scratchToScratch() error {
 	}
 	r.src.named(link{r.to, r.name2}, true)
 	r.v.unnamed(r.src, link{r.from, r.name})
+	r.v.listed(r.from)
+	r.v.listed(r.to)
 	return nil
 }
 
@@ -129,6 +131,7 @@ func (r *renaming) becomeScratch(path string) error {
 	in.wc, in.due = nil, time.Time{}
 	in.state, in.up, in.name, in.osIno = stateScratch, r.to, r.name2, st.Ino
 	r.v.byOS[st.Ino] = in
+	r.v.listed(r.to)
 	for h := range in.handles {
 		if err := h.reopen(path); err != nil {
 			return err
@@ -213,6 +216,7 @@ func (r *renaming) scratchToShared() error {
 		return err
 	}
 	os.Remove(path)
+	v.listed(r.from)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.state == stateFresh && !in.writable() {

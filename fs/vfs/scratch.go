@@ -136,6 +136,7 @@ func (v *volume) scratchCreate(who proc, dir *inode, name string, flags, mode ui
 		file.Close()
 		return nil, nil, err
 	}
+	v.listed(dir)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	h := in.openLocked(who, flags)
@@ -162,6 +163,13 @@ func (v *volume) scratchList(path string) ([]DirEntry, error) {
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// listed notes that a name of this device came to a folder or went from it.
+func (v *volume) listed(dir *inode) {
+	if dir.state == stateShared {
+		v.touch(dir.node)
+	}
 }
 
 // scratchAttr asks the disk; in.mu is held.

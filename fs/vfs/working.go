@@ -17,6 +17,7 @@ const (
 	textLimit   = 256 << 10 // a text above this is not merged by the character
 	mergeLimit  = 4 << 20   // a text above this is not merged at all
 	inlineLimit = 64 << 10  // bytes that are not text and still travel in an entry
+	fileLimit   = 100 << 30 // no space takes a file above this, whatever is in it
 )
 
 // A working copy is the content of a file between a write and its commit. Its
@@ -56,8 +57,11 @@ func (w *workingCopy) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
-	w.throwAway()
 	end := off + int64(len(p))
+	if off < 0 || end < off || end > fileLimit {
+		return 0, syscall.EFBIG
+	}
+	w.throwAway()
 	if w.file == nil && end > memoryLimit {
 		if err := w.spill(); err != nil {
 			return 0, err
@@ -65,7 +69,9 @@ func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
 	}
 	if w.file != nil {
 		n, err := w.file.WriteAt(p, off)
-		w.size = max(w.size, off+int64(n))
+		if n > 0 { // a full disk must not make it longer
+			w.size = max(w.size, off+int64(n))
+		}
 		return n, err
 	}
 	w.grow(end)
@@ -91,8 +97,11 @@ func (w *workingCopy) grow(n int64) {
 }
 
 func (w *workingCopy) Truncate(n int64) error {
-	if n < 0 {
+	switch {
+	case n < 0:
 		return syscall.EINVAL
+	case n > fileLimit:
+		return syscall.EFBIG
 	}
 	w.throwAway()
 	if w.file == nil && n > memoryLimit {

@@ -177,6 +177,7 @@ func (f *FS) changeXattr(ino Ino, name string, value []byte, flags uint32) error
 	defer v.mu.Unlock()
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.ctime = in.fs.now()
 	if in.state == stateScratch {
 		if value == nil {
 			return syscall.Removexattr(in.osPath(), name)
