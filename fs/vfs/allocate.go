@@ -25,6 +25,8 @@ func (h *Handle) Allocate(c Caller, off, size int64, mode uint32) error {
 		return syscall.EINVAL
 	case off+size < off:
 		return syscall.EFBIG
+	case in.vol.tree.readOnly(): // since it was opened
+		return syscall.EROFS
 	}
 	switch mode {
 	case 0, allocateKeep, allocatePunch | allocateKeep, allocateZero, allocateZero | allocateKeep:
