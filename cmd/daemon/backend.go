@@ -8,7 +8,6 @@ import (
 
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
-	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/net/mesh"
 )
 
@@ -132,33 +131,6 @@ func (d *daemon) CreateSpace(_ context.Context, name string) (localapi.Space, er
 		return localapi.Space{}, err
 	}
 	return d.describe(s), nil
-}
-
-// Members lists who belongs to a space.
-func (d *daemon) Members(_ context.Context, name string) ([]localapi.Member, error) {
-	s, err := d.find(name)
-	if err != nil {
-		return nil, err
-	}
-	online := map[identity.ID]bool{}
-	for _, l := range d.mesh.Links() {
-		if l.State == mesh.Up && l.Topic == s.Key().Topic() {
-			online[l.Identity] = true
-		}
-	}
-	members := []localapi.Member{}
-	for _, m := range s.Members() {
-		self := m.Identity == d.device.Identity()
-		devices := make([]string, len(m.Devices))
-		for i, key := range m.Devices {
-			devices[i] = key.String()
-		}
-		members = append(members, localapi.Member{
-			Name: m.Name, Identity: m.Identity.String(), Role: m.Role.String(),
-			Devices: devices, Self: self, Online: self || online[m.Identity],
-		})
-	}
-	return members, nil
 }
 
 // Rebuild makes the files of a space anew from its log.

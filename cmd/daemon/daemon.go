@@ -62,6 +62,7 @@ type daemon struct {
 	spaces   map[identity.ID]*openSpace
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
 	broken   []brokenSpace
+	left     map[identity.ID]*openSpace // spaces that were left, which go on telling so
 }
 
 // Run is the daemon. It calls ready once everything is up, and returns after

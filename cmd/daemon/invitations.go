@@ -229,6 +229,7 @@ func (d *daemon) past(expires time.Time) bool {
 
 // dropInvitations leaves the meeting places of old invitations.
 func (d *daemon) dropInvitations() {
+	d.dropLeft(time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.spaces {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,6 +96,12 @@ func (d *daemon) setBroken(id string, err error) {
 
 // attach makes an open space part of the daemon: committed and mounted.
 func (d *daemon) attach(s *space.Space) error {
+	if at, err := leftAt(s); err != nil || !at.IsZero() {
+		if err == nil {
+			d.attachLeft(s)
+		}
+		return err
+	}
 	stop := start(d.ctx, "space "+s.ID().Short(), d.fail, s.Run)
 	if err := d.vfs.Add(s.Name(), s); err != nil {
 		stop()
@@ -121,11 +128,8 @@ func (d *daemon) closeSpaces() (err error) {
 	d.making.Lock()
 	defer d.making.Unlock()
 	d.mu.Lock()
-	list := make([]*openSpace, 0, len(d.spaces))
-	for _, s := range d.spaces {
-		list = append(list, s)
-	}
-	d.spaces = map[identity.ID]*openSpace{}
+	list := slices.Concat(slices.Collect(maps.Values(d.spaces)), slices.Collect(maps.Values(d.left)))
+	d.spaces, d.left = map[identity.ID]*openSpace{}, nil
 	d.mu.Unlock()
 	for _, s := range list {
 		s.stop()
@@ -146,6 +150,9 @@ func (d *daemon) joinTopics() {
 		for _, in := range s.Invitations() {
 			d.hostLocked(s, in)
 		}
+	}
+	for _, s := range d.left {
+		d.replicateLocked(s)
 	}
 }
 
@@ -256,6 +263,9 @@ func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openS
 	id := s.ID()
 	if err := s.Close(); err != nil {
 		return nil, fmt.Errorf("keeping the new space: %w", err)
+	}
+	if err := d.forget(id); err != nil { // left, and joined again
+		return nil, fmt.Errorf("removing the copy that was left: %w", err)
 	}
 	if err := d.setAside(id.String()); err != nil {
 		return nil, err

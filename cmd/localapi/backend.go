@@ -13,7 +13,6 @@ type Backend interface {
 	CreateSpace(ctx context.Context, name string) (Space, error)
 	Spaces(ctx context.Context) ([]Space, error)
 	Space(ctx context.Context, name string) (Space, error)
-	Members(ctx context.Context, space string) ([]Member, error)
 	Share(ctx context.Context, space string, req ShareRequest) (Invitation, error)
 	// Join returns when the space is in the mount with the files of the inviter.
 	// It calls progress, from one goroutine, with what it is waiting for.
@@ -23,5 +22,6 @@ type Backend interface {
 
 	Apps(ctx context.Context) ([]App, error)
 
+	Membership
 	History
 }

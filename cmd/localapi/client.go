@@ -53,11 +53,6 @@ func (c Client) Space(ctx context.Context, name string) (s Space, err error) {
 	return s, c.do(ctx, "GET", spacePath(name, ""), nil, &s)
 }
 
-// Members lists the members of a space.
-func (c Client) Members(ctx context.Context, name string) (m []Member, err error) {
-	return m, c.do(ctx, "GET", spacePath(name, "/members"), nil, &m)
-}
-
 // Share makes an invitation to a space.
 func (c Client) Share(ctx context.Context, name string, req ShareRequest) (i Invitation, err error) {
 	return i, c.do(ctx, "POST", spacePath(name, "/share"), req, &i)

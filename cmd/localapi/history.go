@@ -86,7 +86,7 @@ func historyRoutes(b History) map[string]http.Handler {
 }
 
 // with decodes the body of a request for fn.
-func with[In, Out any](b History, fn func(History, context.Context, In) (Out, error)) call {
+func with[B, In, Out any](b B, fn func(B, context.Context, In) (Out, error)) call {
 	return func(r *http.Request) (any, error) {
 		var in In
 		if err := body(r, &in); err != nil {

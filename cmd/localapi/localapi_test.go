@@ -43,6 +43,22 @@ func (f *fake) Members(_ context.Context, space string) ([]Member, error) {
 	return []Member{{Name: space}}, f.err
 }
 
+func (f *fake) SetRole(_ context.Context, req MemberRequest) (Member, error) {
+	return Member{Name: req.Space + req.Member, Role: req.Role}, f.err
+}
+
+func (f *fake) Remove(_ context.Context, req MemberRequest) (Member, error) {
+	return Member{Name: req.Space + req.Member}, f.err
+}
+
+func (f *fake) Leave(_ context.Context, req LeaveRequest) (Space, error) {
+	return Space{Name: req.Space}, f.err
+}
+
+func (f *fake) Rotate(_ context.Context, space string) (Space, error) {
+	return Space{Name: space}, f.err
+}
+
 func (f *fake) Share(_ context.Context, space string, req ShareRequest) (Invitation, error) {
 	return Invitation{Space: space, Role: req.Role}, f.err
 }
@@ -115,6 +131,10 @@ func TestRoundTrips(t *testing.T) {
 		{"spaces", func() (any, error) { return c.Spaces(ctx) }, []Space{{Name: "notes"}}},
 		{"space with odd name", func() (any, error) { return c.Space(ctx, "a/b?c%2f") }, Space{Name: "a/b?c%2f"}},
 		{"members", func() (any, error) { return c.Members(ctx, "a/b") }, []Member{{Name: "a/b"}}},
+		{"role", func() (any, error) { return c.SetRole(ctx, MemberRequest{"s", "m", "admin"}) }, Member{Name: "sm", Role: "admin"}},
+		{"remove", func() (any, error) { return c.Remove(ctx, MemberRequest{Space: "s", Member: "m"}) }, Member{Name: "sm"}},
+		{"leave", func() (any, error) { return c.Leave(ctx, LeaveRequest{Space: "s"}) }, Space{Name: "s"}},
+		{"rotate", func() (any, error) { return c.Rotate(ctx, "s") }, Space{Name: "s"}},
 		{"share", func() (any, error) { return c.Share(ctx, "n", ShareRequest{Role: "reader", TTL: time.Hour}) }, Invitation{Space: "n", Role: "reader"}},
 		{"rebuild", func() (any, error) { return c.Rebuild(ctx, "n") }, Space{Name: "n"}},
 		{"apps", func() (any, error) { return c.Apps(ctx) }, []App{{Name: "board"}}},

@@ -56,8 +56,10 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
 	}
-	for pattern, call := range historyRoutes(b) {
-		mux.Handle(pattern, call)
+	for _, part := range []map[string]http.Handler{memberRoutes(b), historyRoutes(b)} {
+		for pattern, call := range part {
+			mux.Handle(pattern, call)
+		}
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, &Error{Code: Usage, Message: "the daemon knows no request " + r.Method + " " + r.URL.Path})
@@ -117,9 +119,6 @@ func routes(b Backend) map[string]http.Handler {
 		}),
 		"GET /v1/spaces/{space}": call(func(r *http.Request) (any, error) {
 			return b.Space(r.Context(), r.PathValue("space"))
-		}),
-		"GET /v1/spaces/{space}/members": call(func(r *http.Request) (any, error) {
-			return b.Members(r.Context(), r.PathValue("space"))
 		}),
 		"POST /v1/spaces/{space}/rebuild": call(func(r *http.Request) (any, error) {
 			return b.Rebuild(r.Context(), r.PathValue("space"))

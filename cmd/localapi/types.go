@@ -67,16 +67,6 @@ type Problem struct {
 	Count   int       `json:"count"`
 }
 
-// Member is an identity in a space.
-type Member struct {
-	Name     string   `json:"name"`
-	Identity string   `json:"identity"`
-	Role     string   `json:"role"`
-	Devices  []string `json:"devices"`
-	Self     bool     `json:"self"`
-	Online   bool     `json:"online"` // one of its devices is connected, or it is ours
-}
-
 // App is a web app in a space.
 type App struct {
 	Name  string `json:"name"`
