@@ -106,10 +106,9 @@ func newHalo(statements []statement) (Halo, error) {
 		return Halo{}, err
 	}
 	h := Halo{nodes: nodes}
-	all, ordinary := newBitset(len(nodes)), 0
+	ordinary := 0
 	raws := make([]codec.Raw, len(nodes))
 	for i, n := range nodes {
-		all.set(i)
 		raws[i] = n.raw
 		if n.newer || n.Kind != kindRevoke && n.Kind != kindReset {
 			ordinary += len(n.raw)
@@ -118,7 +117,7 @@ func newHalo(statements []statement) (Halo, error) {
 	if h.chain, err = codec.Marshal(raws); err != nil {
 		return Halo{}, fmt.Errorf("%w: %w", ErrBadChain, err)
 	}
-	h.state = judge(nodes, all)
+	h.state = judge(nodes, h.all())
 	if len(h.chain) > MaxChain || ordinary > maxOrdinary {
 		return h, ErrChainFull
 	}
@@ -246,6 +245,17 @@ func (h Halo) Recovery() (sign PublicKey, seal []byte, ok bool) {
 		return PublicKey{}, nil, false
 	}
 	return h.state.recovery.sign, h.state.recovery.seal, h.state.recovery.seal != nil
+}
+
+// Resets returns how often the recovery words were used.
+func (h Halo) Resets() int {
+	n := 0
+	for _, m := range h.nodes {
+		if m.is(kindReset) && h.state.counts.has(m.index) {
+			n++
+		}
+	}
+	return n
 }
 
 // Covers reports whether h has every statement that other has.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -167,10 +168,102 @@ func TestTLSCertificate(t *testing.T) {
 	}
 }
 
+// everything is a chain with each kind of statement.
+func everything(t testing.TB) Halo {
+	t.Helper()
+	a := device(t, 0, "Ada")
+	if err := a.SetRecovery(words(t, "w")); err != nil {
+		t.Fatal(err)
+	}
+	j, err := NewDeviceRequest(&counting{77}, a.Identity(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.AddDevice(j.Request()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.RenameDevice(j.Key(), "B"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := recoverWith(&counting{99}, words(t, "w"), a.Halo(), "new", []PublicKey{a.Key(), j.Key()}, words(t, "v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.RevokeDevice(j.Key()); err != nil {
+		t.Fatal(err)
+	}
+	return d.Halo()
+}
+
+func TestEveryStatementIsGolden(t *testing.T) {
+	h := everything(t)
+	golden(t, "everything.hex", h.Chain())
+	if got := names(h.Devices()); !slices.Equal(got, []string{"Ada", "new"}) {
+		t.Errorf("live are %q", got)
+	}
+}
+
+func TestRequestIsGolden(t *testing.T) {
+	j, err := NewDeviceRequest(&counting{}, ID{1}, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "request.hex", j.Request())
+	identity, info, err := ReadDeviceRequest(j.Request())
+	if err != nil || identity != (ID{1}) || info.Key != j.Key() || info.Name != "b" {
+		t.Errorf("ReadDeviceRequest = %v, %v, %v", identity, info, err)
+	}
+}
+
+func TestSealing(t *testing.T) {
+	d := device(t, 0, "Ada")
+	box, err := Seal(d.SealKey(), "for this", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := d.OpenSealed("for this", box); err != nil || string(plain) != "secret" {
+		t.Errorf("OpenSealed = %q, %v", plain, err)
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"for that":       func() ([]byte, error) { return d.OpenSealed("for that", box) },
+		"another device": func() ([]byte, error) { return device(t, 9, "Bob").OpenSealed("for this", box) },
+		"changed":        func() ([]byte, error) { b := bytes.Clone(box); b[len(b)-1] ^= 1; return d.OpenSealed("for this", b) },
+		"cut":            func() ([]byte, error) { return d.OpenSealed("for this", box[:40]) },
+		"nothing":        func() ([]byte, error) { return d.OpenSealed("for this", nil) },
+	} {
+		if plain, err := open(); !errors.Is(err, ErrNotSealed) {
+			t.Errorf("%s: %q, %v", name, plain, err)
+		}
+	}
+	bad := map[string][]byte{"empty": {}, "short": d.SealKey()[1:], "low order": append(bytes.Clone(d.SealKey()[:SealKeySize-32]), make([]byte, 32)...)}
+	bad["no polynomial"] = bytes.Clone(d.SealKey())
+	bad["no polynomial"][0], bad["no polynomial"][1] = 0xff, 0xff
+	for name, key := range bad {
+		if err := checkSealKey(key); !errors.Is(err, ErrBadSealKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzDeviceRequest(f *testing.F) {
+	j, err := NewDeviceRequest(&counting{}, ID{1}, "b")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(j.Request())
+	f.Add(j.Request()[:60])
+	f.Fuzz(func(t *testing.T, request []byte) {
+		if _, d, err := ReadDeviceRequest(request); err == nil && (CheckName(d.Name) != nil || checkSealKey(d.Seal) != nil) {
+			t.Errorf("%x asks for %+v", request, d)
+		}
+	})
+}
+
 func FuzzReadHalo(f *testing.F) {
 	d := device(f, 0, "Ada")
 	f.Add(d.Chain())
 	f.Add(d.Chain()[:100])
+	f.Add(everything(f).Chain())
 	f.Add(bytes.Repeat([]byte{0x83}, 40))
 	f.Fuzz(func(t *testing.T, chain []byte) {
 		h, err := ReadHalo(chain)
