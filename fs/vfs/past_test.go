@@ -18,7 +18,7 @@ func TestHistoryFolder(t *testing.T) {
 		p.write("docs/a.txt", "one\ntwo\n")
 		w.pass()
 		equal(t, "the hidden folder is not listed", p.list(""), []string{"docs"})
-		equal(t, ".space", p.list(".space"), []string{"history"})
+		equal(t, ".space", p.list(".space"), []string{"history", "withdrawn"})
 		equal(t, "history", p.list(".space/history"), []string{"docs"})
 		equal(t, "docs", p.list(".space/history/docs"), []string{"a.txt"})
 		versions := p.list(".space/history/docs/a.txt")
