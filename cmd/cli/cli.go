@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -91,7 +92,8 @@ func exitCode(code localapi.Code) int {
 // A command is one run of the program.
 type command struct {
 	Env
-	ui *ui
+	ui    *ui
+	input *bufio.Reader // of Stdin; see line
 }
 
 func (c *command) app() *cli.App {

@@ -63,7 +63,29 @@ func (f *fake) Join(ctx context.Context, req localapi.JoinRequest, progress func
 }
 
 func (f *fake) Members(context.Context, string) ([]localapi.Member, error) {
-	return []localapi.Member{{Name: evil, Role: "editor", Identity: strings.Repeat("ab", 32)}}, nil
+	return []localapi.Member{
+		{Name: evil, Role: "editor", Identity: strings.Repeat("ab", 32)},
+		{Name: "ann", Role: "admin", Self: true}, {Name: "ben", Role: "reader"},
+	}, nil
+}
+
+func (f *fake) SetRole(_ context.Context, req localapi.MemberRequest) (localapi.Member, error) {
+	return localapi.Member{Name: req.Member, Role: req.Role}, nil
+}
+
+func (f *fake) Remove(_ context.Context, req localapi.MemberRequest) (localapi.Member, error) {
+	return localapi.Member{Name: req.Member, Devices: []string{"one", "two"}}, nil
+}
+
+func (f *fake) Leave(_ context.Context, req localapi.LeaveRequest) (localapi.Space, error) {
+	if !req.Force {
+		return localapi.Space{}, &localapi.Error{Code: localapi.Refused, Message: "the only admin", Next: "--force"}
+	}
+	return localapi.Space{Name: req.Space, Members: 2}, nil
+}
+
+func (f *fake) Rotate(_ context.Context, space string) (localapi.Space, error) {
+	return localapi.Space{Name: space}, nil
 }
 
 func (f *fake) Apps(context.Context) ([]localapi.App, error) {
@@ -151,6 +173,17 @@ func TestCommands(t *testing.T) {
 		{args: "space join -", stdin: " echofs://join#y \n", out: "/mnt/notes\n"},
 		{args: "space join -", code: exitUsage, errOut: "stdin"},
 		{args: "space members notes", out: "editor"},
+		{args: "space members notes", out: "you"},
+		{args: "space role notes ben admin", errOut: "ben is admin in notes"},
+		{args: "space role notes ben none", code: exitUsage, errOut: "echofs space remove notes ben"},
+		{args: "space role notes ben king", code: exitUsage, errOut: "reader, editor, admin"},
+		{args: "space role notes ben", code: exitUsage, errOut: "3 arguments: NAME MEMBER ROLE"},
+		{args: "space remove notes ben", stdin: "y\n", code: exitUsage, errOut: "say --yes"}, // nobody there to ask
+		{args: "space remove notes ben --yes", errOut: "2 devices keep a copy"},
+		{args: "space remove -y notes ben --json", out: `"name": "ben"`},
+		{args: "space leave notes --yes", code: exitRefused, errOut: "--force"},
+		{args: "space leave notes --yes --force", errOut: "Nobody else of it is connected"},
+		{args: "space rotate notes", errOut: "new key"},
 		{args: "app list", out: "http://chart--work.localhost:1/"},
 		{args: "app open chart --print", out: "http://chart--work.localhost:1/\n"},
 		{args: "app open notes/board", out: "http://board--notes.localhost:1/\n"},
@@ -206,8 +239,8 @@ func TestCompletion(t *testing.T) {
 	spaces := "notes\nwork\n"
 	tests := []struct{ line, want string }{
 		{"", "up\ndown\nstatus\nonline\noffline\nspace\napp\nlog\ndiff\nrestore\nundelete\ncompletion\nversion\n"},
-		{"space", "create\nlist\ninfo\nshare\njoin\nmembers\nrebuild\n"},
-		{"help space", "create\nlist\ninfo\nshare\njoin\nmembers\nrebuild\n"},
+		{"space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\nrotate\nexport\nfork\nrebuild\n"},
+		{"help space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\nrotate\nexport\nfork\nrebuild\n"},
 		{"space info", spaces},
 		{"space info notes", ""},
 		{"space create", ""},
@@ -215,6 +248,11 @@ func TestCompletion(t *testing.T) {
 		{"nonsense", ""},
 		{"space nonsense", ""},
 		{"space list", ""},
+		{"space role", spaces},
+		{"space role notes", "ben\n"},
+		{"space role notes ben", "reader\neditor\nadmin\n"},
+		{"space role notes ben admin", ""},
+		{"space export notes", ""},
 		{"space share --role reader", spaces},
 		{"space share notes --role", "reader\neditor\nadmin\n"},
 		{"space share notes --", "--home\n--role\n--ttl\n--json\n--help\n"},

@@ -78,7 +78,7 @@ func (c *command) complete(ctx context.Context, app *cli.App, args []string) {
 	}
 	commands, flags := app.Commands, app.Flags
 	var cmd *cli.Command
-	home, given := "", 0 // how many arguments there are already
+	home, given := "", []string(nil) // the arguments that are there already
 	for i := 1; i < len(args); i++ {
 		arg, last := args[i], i == len(args)-1
 		switch at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(arg) }); {
@@ -109,16 +109,16 @@ func (c *command) complete(ctx context.Context, app *cli.App, args []string) {
 		case at >= 0:
 			cmd, commands, flags = commands[at], commands[at].Subcommands, slices.Concat(flags, commands[at].Flags)
 		default:
-			given++
+			given = append(given, arg)
 		}
 	}
 	switch {
-	case len(commands) > 0 && given == 0:
+	case len(commands) > 0 && len(given) == 0:
 		for _, sub := range commands {
 			c.offer(sub.Name)
 		}
-	case cmd != nil && !helping && given < len(strings.Fields(cmd.ArgsUsage)):
-		c.offerArguments(ctx, home, cmd)
+	case cmd != nil && !helping && len(given) < len(strings.Fields(cmd.ArgsUsage)):
+		c.offerArguments(ctx, home, cmd, given)
 	}
 }
 
@@ -151,11 +151,21 @@ func (c *command) offerValues(ctx context.Context, home, option string) {
 	}
 }
 
-func (c *command) offerArguments(ctx context.Context, home string, cmd *cli.Command) {
+func (c *command) offerArguments(ctx context.Context, home string, cmd *cli.Command, given []string) {
+	switch wants := strings.Fields(cmd.ArgsUsage)[len(given)]; {
+	case wants == "MEMBER":
+		c.offerMembers(ctx, home, given[0])
+		return
+	case wants == "ROLE":
+		c.offer("reader", "editor", "admin")
+		return
+	case len(given) > 0:
+		return
+	}
 	switch cmd.Name {
 	case "completion":
 		c.offer("bash", "zsh", "fish")
-	case "info", "share", "members", "rebuild":
+	case "info", "share", "members", "role", "remove", "leave", "invitations", "rotate", "export", "fork", "rebuild":
 		c.offerSpaces(ctx, home)
 	case "open":
 		client, err := c.clientAt(home)
@@ -191,5 +201,23 @@ func (c *command) offerSpaces(ctx context.Context, home string) {
 	}
 	for _, s := range spaces {
 		c.offer(s.Name)
+	}
+}
+
+func (c *command) offerMembers(ctx context.Context, home, space string) {
+	client, err := c.clientAt(home)
+	if err != nil {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	members, err := client.Members(wait, space)
+	if err != nil {
+		return
+	}
+	for _, m := range members {
+		if !m.Self {
+			c.offer(m.Name)
+		}
 	}
 }

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -20,7 +18,8 @@ func (c *command) space() *cli.Command {
 mount under its name.`,
 		Subcommands: []*cli.Command{
 			c.spaceCreate(), c.spaceList(), c.spaceInfo(), c.spaceShare(),
-			c.spaceJoin(), c.spaceMembers(), c.spaceRebuild(),
+			c.spaceJoin(), c.spaceMembers(), c.spaceRole(), c.spaceRemove(), c.spaceLeave(),
+			c.spaceRotate(), c.spaceExport(), c.spaceFork(), c.spaceRebuild(),
 		},
 	})
 }
@@ -155,7 +154,7 @@ EXAMPLES
 				return err
 			}
 			role, ttl := ctx.String("role"), ctx.Duration("ttl")
-			if role != "reader" && role != "editor" && role != "admin" {
+			if !isRole(role) {
 				return usage(ctx, "--role %s is not one of reader, editor, admin", role)
 			}
 			if ttl <= 0 {
@@ -208,8 +207,8 @@ func (c *command) runJoin(ctx *cli.Context) error {
 	}
 	invitation := ctx.Args().First()
 	if invitation == "-" {
-		line, err := bufio.NewReader(io.LimitReader(c.Stdin, 64<<10)).ReadString('\n')
-		if err != nil && line == "" {
+		line, err := c.line()
+		if err != nil {
 			return usage(ctx, "there is no invitation on stdin")
 		}
 		invitation = line
@@ -223,43 +222,6 @@ func (c *command) runJoin(ctx *cli.Context) error {
 		Timeout:    ctx.Duration("timeout"),
 	}, c.ui.progress)
 	return c.printSpace(ctx, s, err)
-}
-
-func (c *command) spaceMembers() *cli.Command {
-	return c.leaf(&cli.Command{
-		Name:        "members",
-		Usage:       "list who is in a space",
-		UsageText:   "echofs space members NAME [--json]",
-		ArgsUsage:   "NAME",
-		Description: "EXAMPLES\n   echofs space members notes",
-		Flags:       []cli.Flag{jsonFlag()},
-		Action: func(ctx *cli.Context) error {
-			client, err := c.client(ctx)
-			if err != nil {
-				return err
-			}
-			members, err := client.Members(ctx.Context, ctx.Args().First())
-			if err != nil {
-				return err
-			}
-			if ctx.Bool("json") {
-				return c.ui.json(members)
-			}
-			rows := make([][]string, len(members))
-			for i, m := range members {
-				state := "-"
-				switch {
-				case m.Self:
-					state = "this device"
-				case m.Online:
-					state = "connected"
-				}
-				rows[i] = []string{m.Name, m.Role, state, fmt.Sprint(len(m.Devices)), m.Identity[:min(16, len(m.Identity))]}
-			}
-			c.ui.table([]string{"NAME", "ROLE", "STATE", "DEVICES", "IDENTITY"}, rows)
-			return nil
-		},
-	})
 }
 
 func (c *command) spaceRebuild() *cli.Command {
