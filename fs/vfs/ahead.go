@@ -125,6 +125,7 @@ func (w *workingCopy) imported() (*space.Content, error) {
 // payload is the content on its way into the space; the mu of the inode is held.
 func (w *workingCopy) payload() (payload, error) {
 	p := payload{data: w.data}
+	w.lent = true
 	var err error
 	if w.file != nil {
 		p.file = io.NewSectionReader(w.file, 0, w.size)

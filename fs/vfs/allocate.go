@@ -108,6 +108,7 @@ func (f *FS) roomFor(n int64) error {
 func (w *workingCopy) zero(off, n int64) error {
 	w.throwAway()
 	if w.file == nil {
+		w.own()
 		clear(w.data[off : off+n])
 		return nil
 	}

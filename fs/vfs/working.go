@@ -25,6 +25,7 @@ const (
 type workingCopy struct {
 	dir  string   // where a large one goes
 	data []byte   // while small
+	lent bool     // the space has data too, so that it must not change
 	file *os.File // while large; made in dir, unlinked by close
 	size int64
 
@@ -74,9 +75,17 @@ func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
 		}
 		return n, err
 	}
+	w.own()
 	w.grow(end)
 	copy(w.data[off:], p)
 	return len(p), nil
+}
+
+// own makes data what nobody else has.
+func (w *workingCopy) own() {
+	if w.lent {
+		w.data, w.lent = bytes.Clone(w.data), false
+	}
 }
 
 // grow makes a small copy at least n bytes long, with zeros.
@@ -113,7 +122,7 @@ func (w *workingCopy) Truncate(n int64) error {
 		if err := w.file.Truncate(n); err != nil {
 			return err
 		}
-	} else if n <= int64(len(w.data)) {
+	} else if w.own(); n <= int64(len(w.data)) {
 		w.data = w.data[:n]
 	} else {
 		w.grow(n)
