@@ -8,8 +8,8 @@ import (
 	"github.com/echofs/echofs/identity/codec"
 )
 
-// MaxKeys is how many keys a ring may hold: a key for each week of ten years.
-const MaxKeys = 512
+// MaxKeys is how many keys a ring may hold: a key for each week of five years.
+const MaxKeys = 256
 
 // maxRing is the most bytes an encoded ring of MaxKeys can have.
 const maxRing = 8 + MaxKeys*34

@@ -3,6 +3,7 @@ package space
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/echofs/echofs/crdt/store"
@@ -11,11 +12,8 @@ import (
 	"github.com/echofs/echofs/identity/membership"
 )
 
-var (
-	// ErrNotAllowed reports an act that takes a higher role, or another device.
-	ErrNotAllowed = membership.ErrNotAllowed
-	errUnbuilt    = errors.New("this release cannot do that yet")
-)
+// ErrNotAllowed reports an act that takes a higher role, or another device.
+var ErrNotAllowed = membership.ErrNotAllowed
 
 // act has fn make credentials of this device and makes them count: they are
 // stored before they are believed, and peers are told.
@@ -61,35 +59,33 @@ func (s *Space) actLocked(fn func(m *membership.State, now time.Time) ([]credent
 			return err
 		}
 	}
-	s.noteAccess()
+	err = s.credentialsCame(made)
+	s.poke()
 	s.notify.fire()
-	return nil
+	return err
 }
 
 // cutsOf returns the last entry that this device has of each feed of an
-// identity, or of one of its devices if device is not zero. The caller holds
-// write.
-func (s *Space) cutsOf(who identity.ID, device identity.PublicKey) []credential.Cut {
+// identity.
+func (s *Space) cutsOf(who identity.ID) []credential.Cut {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var cuts []credential.Cut
 	for f, head := range s.heads {
-		owner, ok := s.members.Feed(f)
-		if !ok || owner.Identity != who || device != (identity.PublicKey{}) && owner.Device != device {
-			continue
+		if owner, ok := s.members.Feed(f); ok && owner.Identity == who {
+			cuts = append(cuts, credential.Cut{Feed: f, Seq: head.Seq, ID: head.ID})
 		}
-		cuts = append(cuts, credential.Cut{Feed: f, Seq: head.Seq, ID: head.ID})
 	}
-	return cuts
+	slices.SortFunc(cuts, func(a, b credential.Cut) int { return a.Feed.Compare(b.Feed) })
+	return cuts[:min(len(cuts), credential.MaxCuts)]
 }
 
 // SetRole gives a member another role; credential.None removes them. What they
 // wrote until now, as far as it is here, stays.
 func (s *Space) SetRole(ctx context.Context, who identity.ID, role credential.Role) error {
-	return s.act(func(m *membership.State, now time.Time) ([]credential.Signed, error) {
-		c, err := m.SetRole(s.device, who, role, s.cutsOf(who, identity.PublicKey{}), now)
-		return []credential.Signed{c}, err
-	})
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.SetRole(s.device, who, role, s.cutsOf(who), now)
+	}))
 }
 
 // Leave ends the membership of this device's identity.
@@ -117,40 +113,89 @@ func (s *Space) admission() Admission {
 
 // OpenInvite publishes that whoever has the private key of pub may be admitted
 // with a role, uses times, by any member. The ID names the invitation.
-func (s *Space) OpenInvite(role credential.Role, uses uint32, expires time.Time, pub [32]byte, label string) (identity.ID, error) {
-	return identity.ID{}, errUnbuilt
+func (s *Space) OpenInvite(role credential.Role, uses uint32, expires time.Time, pub [32]byte, label string) (id identity.ID, err error) {
+	err = s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		c, err := m.Invite(s.device, role, uses, expires, pub, label, now)
+		id = c.ID
+		return c, err
+	}))
+	return id, err
 }
 
 // CloseInvite withdraws an invitation.
-func (s *Space) CloseInvite(id identity.ID) error { return errUnbuilt }
+func (s *Space) CloseInvite(id identity.ID) error {
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.RevokeInvite(s.device, id, now)
+	}))
+}
+
+// OpenInvites returns the invitations that were published, oldest first.
+func (s *Space) OpenInvites() []membership.Invitation { return s.members.Invitations() }
 
 // RedeemInvite admits the identity of chain by an invitation: sig is by its key,
-// as credential.RedeemBody says. Any member's device may do it. Who has used
-// the same invitation before gets the same again.
+// of credential.RedeemMessage. Any member's device may do it. Who has used the
+// same invitation before gets the same again.
 func (s *Space) RedeemInvite(invite identity.ID, chain, sig []byte) (Admission, error) {
-	return Admission{}, errUnbuilt
+	err := s.act(func(m *membership.State, now time.Time) ([]credential.Signed, error) {
+		return m.Redeem(s.device, invite, chain, sig, now)
+	})
+	if err != nil {
+		return Admission{}, err
+	}
+	return s.admission(), nil
 }
 
 // ImportChain proves the devices of a chain to the space, those of this
 // device's own identity or, for an admin, of anybody's.
-func (s *Space) ImportChain(chain []byte) error { return errUnbuilt }
+func (s *Space) ImportChain(chain []byte) error {
+	return s.act(func(m *membership.State, now time.Time) ([]credential.Signed, error) {
+		return m.Import(s.device, chain, now)
+	})
+}
 
 // CutDevice ends what a lost device of this identity may do; chain has its
-// revocation.
-func (s *Space) CutDevice(device identity.PublicKey, chain []byte) error { return errUnbuilt }
+// revocation. What it wrote until now, as far as it is here, stays.
+func (s *Space) CutDevice(device identity.PublicKey, chain []byte) error {
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.CutDevice(s.device, device, chain, s.cutsOf(s.device.Identity()), now)
+	}))
+}
 
 // Exclude takes entries, and all that builds on them, out of the space.
-func (s *Space) Exclude(entries []credential.Cut) error { return errUnbuilt }
+func (s *Space) Exclude(entries []credential.Cut) error {
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.Exclude(s.device, entries, now)
+	}))
+}
 
 // SetProfile says what this device's identity is called here; picture may be nil.
-func (s *Space) SetProfile(name string, picture []byte) error { return errUnbuilt }
+func (s *Space) SetProfile(name string, picture []byte) error {
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.SetProfile(s.device, credential.ProfileBody{Name: name, Picture: picture}, now)
+	}))
+}
 
 // SetMeta publishes something that only this identity needs, such as its
 // recovery box.
-func (s *Space) SetMeta(ext []byte) error { return errUnbuilt }
+func (s *Space) SetMeta(ext []byte) error {
+	return s.act(one(func(m *membership.State, now time.Time) (credential.Signed, error) {
+		return m.SetMeta(s.device, ext, now)
+	}))
+}
 
-// Rotate gives the space another key, which all present members get.
-func (s *Space) Rotate(ctx context.Context) error { return errUnbuilt }
+// Meta returns what an identity published with SetMeta.
+func (s *Space) Meta(who identity.ID) []byte { return s.members.Meta(who) }
+
+// one is an act of one credential.
+func one(fn func(m *membership.State, now time.Time) (credential.Signed, error)) func(*membership.State, time.Time) ([]credential.Signed, error) {
+	return func(m *membership.State, now time.Time) ([]credential.Signed, error) {
+		c, err := fn(m, now)
+		if err != nil {
+			return nil, err
+		}
+		return []credential.Signed{c}, nil
+	}
+}
 
 // metaLocal is the prefix of values that other packages keep with a space.
 const metaLocal = "local/"

@@ -1,11 +1,16 @@
 package space
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/membership"
 )
 
 // Keyring returns the keys of the space that are known here, the founding one
@@ -15,7 +20,13 @@ func (s *Space) Keyring() feed.Keyring { return *s.ring.Load() }
 // Key returns the key that this device's next entry is encrypted with: that of
 // the most senior rotation whose key is known here.
 func (s *Space) Key() feed.Key {
-	return s.Keyring().First()
+	ring := s.Keyring()
+	for _, e := range s.members.Epochs() {
+		if k, ok := ring.Get(e.KeyID); ok {
+			return k
+		}
+	}
+	return ring.First()
 }
 
 // putRing stores a ring.
@@ -84,4 +95,109 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 		s.notify.fire()
 	}
 	return err
+}
+
+// epochInfo is what a box is sealed for.
+func (s *Space) epochInfo(key [8]byte) string {
+	return "echo/epoch/1" + string(s.id[:]) + string(key[:])
+}
+
+// openEpochs learns the keys that rotations have for this device. The caller
+// holds write.
+func (s *Space) openEpochs() error {
+	for _, e := range s.members.Epochs() {
+		if s.opened[e.ID] {
+			continue
+		}
+		key, ok := s.Keyring().Get(e.KeyID)
+		if !ok {
+			box := e.Box(s.device.Key())
+			if box == nil {
+				continue // whoever admits this device hands it over
+			}
+			plain, err := s.device.OpenSealed(s.epochInfo(e.KeyID), box)
+			if err != nil || len(plain) != len(key) || feed.Key(plain).ID() != e.KeyID {
+				s.complain("a key of the space is not what it should be", "space", s.name, "by", e.By.Short(), "err", err)
+				s.noteOpened(e.ID)
+				continue
+			}
+			key = feed.Key(plain)
+		}
+		keys := []feed.Key{key}
+		if len(e.Prev) > 0 {
+			prev, err := key.OpenRing(e.Prev)
+			if err != nil {
+				s.complain("earlier keys of the space cannot be read", "space", s.name, "by", e.By.Short(), "err", err)
+			}
+			keys = append(keys, prev.Keys()...)
+		}
+		if err := s.learn(keys...); err != nil {
+			return err
+		}
+		s.noteOpened(e.ID)
+	}
+	return nil
+}
+
+func (s *Space) noteOpened(epoch identity.ID) {
+	if s.opened == nil {
+		s.opened = make(map[identity.ID]bool)
+	}
+	s.opened[epoch] = true
+}
+
+// Rotate gives the space another key, which all present members get and nobody
+// else. Entries are written under it from now on; the earlier keys go with it.
+func (s *Space) Rotate(ctx context.Context) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return s.rotateLocked()
+}
+
+func (s *Space) rotateLocked() error {
+	key := feed.NewKey()
+	prev, err := key.SealRing(s.Keyring())
+	if err != nil {
+		return err
+	}
+	ring, ok := s.Keyring().With(key)
+	if !ok {
+		return fmt.Errorf("the space has had %d keys, which is the most: begin a new one with echofs space fork", feed.MaxKeys)
+	}
+	var boxes []credential.SealedKey
+	for _, to := range s.members.SealTo() {
+		box, err := identity.Seal(to.Seal, s.epochInfo(key.ID()), key[:])
+		if err != nil { // others must not do without a key because of one
+			s.log.Warn("the new key cannot be sealed to a device", "space", s.name, "device", to.Key.Short(), "err", err)
+			continue
+		}
+		boxes = append(boxes, credential.SealedKey{To: credential.SealTo(to.Key, to.Seal), Box: box})
+	}
+	err = s.actLocked(func(m *membership.State, now time.Time) ([]credential.Signed, error) {
+		return m.NewEpoch(s.device, key.ID(), prev, boxes, now)
+	}, func(tx *store.Tx) error { return putRing(tx, ring) })
+	if err != nil {
+		return fmt.Errorf("changing the key of space %s: %w", s.name, err)
+	}
+	return s.learn(key)
+}
+
+// Stale reports whether somebody who is no member any more, or a device that was
+// cut off, has the key that entries are written under: whether an admin should
+// Rotate.
+func (s *Space) Stale() bool {
+	epochs := s.members.Epochs()
+	for _, c := range s.members.Ops() {
+		ends := c.Kind == credential.SetRole && c.Role == credential.None || c.Kind == credential.DeviceCut
+		if !ends || c.Newer {
+			continue
+		}
+		if len(epochs) == 0 || !s.members.Covers([]identity.ID{epochs[0].ID}, []identity.ID{c.ID}) {
+			return true
+		}
+	}
+	return false
 }

@@ -75,12 +75,7 @@ func (s *Space) AddCredentials(ctx context.Context, raw [][]byte) error {
 	if err := s.storeCredentials(); err != nil {
 		errs = append(errs, err)
 	}
-	for _, c := range fresh {
-		s.wait.came(want{cred: c.ID})
-	}
-	s.noteAccess()
-	errs = append(errs, s.retryWaiting()...)
-	s.docs.trim()
+	errs = append(errs, s.credentialsCame(fresh))
 	s.poke()
 	s.notify.fire()
 	return errors.Join(errs...)

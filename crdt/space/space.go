@@ -49,6 +49,7 @@ type Space struct {
 	unstored   []credential.Signed           // see storeCredentials
 	complaints int                           // how often complain was called
 	auths      map[identity.ID][]identity.ID // of entries in the store, see authOf
+	opened     map[identity.ID]bool          // rotations whose keys are in the ring, see openEpochs
 	found      payloads
 
 	readOnly   atomic.Bool // what subscribers know, see noteAccess
