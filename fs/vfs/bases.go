@@ -55,7 +55,8 @@ type bases struct {
 
 	mu    sync.Mutex // guards the fields below
 	files map[Ino]map[proc]*base
-	lru   *list.List // of *base, most recent first
+	news  map[Ino]time.Time // when a new version of one of files was announced last
+	lru   *list.List        // of *base, most recent first
 	bytes int64
 	added int64 // since the last sweep
 }
@@ -63,7 +64,10 @@ type bases struct {
 type base struct {
 	ino   Ino
 	who   proc
-	shown []shown // oldest first
+	shown []shown   // oldest first
+	heard time.Time // the time that it was last told, since it loaded or saved
+	since time.Time // when it loaded or saved
+	saved bool      // it has saved the file
 	at    *list.Element
 }
 
@@ -85,22 +89,34 @@ func (s shown) took() time.Time {
 	return s.v.mtime
 }
 
-// took is the time of what the process was shown last for sure; zero if there is
-// none, or about which the truth is told.
-func (e *base) took() time.Time {
+// sure is what the process was shown last for sure, or nil.
+func (e *base) sure() *shown {
 	for i := len(e.shown) - 1; i >= 0; i-- {
-		if s := e.shown[i]; !s.maybe {
-			if s.v.opaque {
-				break
-			}
-			return s.took()
+		if !e.shown[i].maybe {
+			return &e.shown[i]
 		}
+	}
+	return nil
+}
+
+// took is the time that the process has for the file before it loads another
+// version, which is the last that it was told. It is zero if the process has not
+// asked since that version is there: then it takes the true one. Of a version that
+// came a moment ago nobody knows, as the kernel may have answered.
+func (b *bases) took(e *base) time.Time {
+	s := e.sure()
+	switch {
+	case s == nil, s.v.opaque:
+	case !e.heard.IsZero():
+		return e.heard
+	case b.now().Sub(b.news[e.ino]) < shownRecently:
+		return s.took()
 	}
 	return time.Time{}
 }
 
 func newBases(procs *processes, now func() time.Time) *bases {
-	return &bases{procs: procs, now: now, files: map[Ino]map[proc]*base{}, lru: list.New()}
+	return &bases{procs: procs, now: now, files: map[Ino]map[proc]*base{}, news: map[Ino]time.Time{}, lru: list.New()}
 }
 
 // show notes that who was shown v now; with maybe, that it could have been.
@@ -118,14 +134,14 @@ func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
 		return
 	}
 	b.bytes -= e.cost()
-	took := e.took()
-	if !maybe {
-		// Older ones stay only while they may be what the process has loaded.
-		e.shown = settled(e.shown, now)
-	}
 	next := shown{v: v, at: now, maybe: maybe}
 	if !maybe {
-		next.told = took
+		if took := b.took(e); !took.Equal(v.mtime) {
+			next.told = took
+		}
+		// Older ones stay only while they may be what the process has loaded.
+		e.shown = settled(e.shown, now)
+		e.heard, e.since = time.Time{}, now
 	}
 	e.shown = append(e.shown, next)
 	if len(e.shown) > shownMax {
@@ -146,6 +162,7 @@ func (b *bases) wrote(ino Ino, who proc, v *version) {
 	e := b.entry(ino, who)
 	b.bytes -= e.cost()
 	e.shown = append(e.shown[:0], shown{v: v, at: b.now()})
+	e.heard, e.since, e.saved = time.Time{}, b.now(), true
 	b.bytes += e.cost()
 	b.added += int64(len(v.text)) + baseCost
 	b.trim()
@@ -162,6 +179,9 @@ func (b *bases) published(ino Ino, who proc, v *version) {
 			}
 		}
 	}
+	if len(b.files[ino]) > 0 {
+		b.news[ino] = b.now()
+	}
 	b.mu.Unlock()
 	b.wrote(ino, who, v)
 }
@@ -175,39 +195,10 @@ func (b *bases) latest(ino Ino, who proc) *version {
 	if e == nil {
 		return nil
 	}
-	for i := len(e.shown) - 1; i >= 0; i-- {
-		if !e.shown[i].maybe {
-			if e.shown[i].v.opaque {
-				return nil
-			}
-			return e.shown[i].v
-		}
+	if s := e.sure(); s != nil && !s.v.opaque {
+		return s.v
 	}
 	return nil
-}
-
-// tell is what stat should tell who about a file whose version is id: the size
-// of the text it was shown last, and the time it takes for that of this text.
-// Programs ask for the time before they load, and compare it before they save.
-// Not ok: the truth.
-func (b *bases) tell(ino Ino, who proc, id string) (size int, mtime time.Time, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := b.files[ino][who]
-	if e == nil {
-		return 0, time.Time{}, false
-	}
-	for i := len(e.shown) - 1; i >= 0; i-- {
-		s := &e.shown[i]
-		if s.maybe {
-			continue
-		}
-		if s.v.opaque || s.v.id == id && s.told.IsZero() {
-			break
-		}
-		return len(s.v.text), s.took(), true
-	}
-	return 0, time.Time{}, false
 }
 
 // retimed notes that somebody else gave another time to version id, as by saving
@@ -335,6 +326,10 @@ func (b *bases) move(from, to Ino) {
 	}
 	delete(b.files, from)
 	b.files[to] = m
+	if at, ok := b.news[from]; ok {
+		b.news[to] = at
+		delete(b.news, from)
+	}
 	for _, e := range m {
 		e.ino = to
 	}
@@ -380,6 +375,7 @@ func (b *bases) drop(e *base) {
 	delete(b.files[e.ino], e.who)
 	if len(b.files[e.ino]) == 0 {
 		delete(b.files, e.ino)
+		delete(b.news, e.ino)
 	}
 }
 

@@ -235,7 +235,11 @@ func (in *inode) saveLocked() error {
 	if err != nil {
 		return err
 	}
-	info, err := in.vol.tree.save(in.node, tag, payload{data: []byte(merged)}, w.mtime)
+	mtime := w.mtime
+	if merged != text { // it is not what was saved then
+		mtime = mtime.Add(time.Millisecond)
+	}
+	info, err := in.vol.tree.save(in.node, tag, payload{data: []byte(merged)}, mtime)
 	if err != nil {
 		return err
 	}
@@ -246,6 +250,7 @@ func (in *inode) saveLocked() error {
 	} else if id, same := in.holdsText(text); same {
 		v.id = id
 		in.cur = weak.Make(v)
+		in.pages.seen = id
 	} else {
 		// Others' edits are in it too, which the kernel and this process have
 		// not seen: the process keeps what it wrote as what it knows.
@@ -254,6 +259,8 @@ func (in *inode) saveLocked() error {
 			v.from = base.tag()
 		}
 		in.fs.queue.add(Invalidation{Content: true, Attr: true, Ino: in.ino})
+		in.renewed()
+		in.vol.announceAgain(in, mergeTime)
 	}
 	in.fs.bases.published(in.ino, w.who, v)
 	w.base, w.exact = v, true
@@ -314,6 +321,7 @@ func (in *inode) saveOpaque(w *workingCopy, base *version) error {
 	}
 	v := &version{id: info.Version, opaque: true, mtime: info.Mtime}
 	w.dirty, w.clean, w.base, w.exact = false, info.Version, v, true
+	in.pages.seen = info.Version
 	in.fs.bases.wrote(in.ino, w.who, v)
 	return nil
 }

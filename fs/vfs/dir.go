@@ -41,7 +41,7 @@ func (f *FS) Lookup(c Caller, parent Ino, name string) (Attr, error) {
 	if err != nil {
 		return Attr{}, err
 	}
-	return in.attr(f.who(c), nil)
+	return in.attrOf(f.who(c), nil, false)
 }
 
 // ReadDir lists a folder, without "." and "..".

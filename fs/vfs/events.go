@@ -75,6 +75,7 @@ func (v *volume) event(e space.Event) []Invalidation {
 			i = at(info.Parent, info.Name)
 		}
 		i.Content, i.Attr = true, true
+		v.fs.bases.announced(i.Ino)
 		if in != nil {
 			in.offer()
 		}
@@ -174,6 +175,7 @@ func (in *inode) offer() {
 	if in.state != stateShared || in.kind != space.File {
 		return
 	}
+	in.renewed()
 	var c *content
 	for h := range in.handles {
 		if !h.reads() || h.direct {

@@ -139,14 +139,14 @@ func (h *Handle) beginLocked() error {
 		if err != nil {
 			return err
 		}
-		h.direct = in.fs.bases.known(in.ino) && in.fs.bases.differ(in.ino, info.Version)
+		h.direct = !in.cacheable(info.Version) || in.fs.bases.known(in.ino) && in.fs.bases.differ(in.ino, info.Version)
 		if h.reads() && h.flags&syscall.O_TRUNC == 0 && h.opener != (proc{}) {
 			c, err := in.loadLocked()
 			if err != nil {
 				return err
 			}
 			in.fs.bases.show(in.ino, h.opener, c.version(), false)
-			h.content = c
+			h.content, h.read = c, in.fs.now()
 		}
 	}
 	if in.state == stateFresh && h.reads() && h.flags&syscall.O_TRUNC == 0 {

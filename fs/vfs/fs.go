@@ -19,13 +19,14 @@ import (
 
 // FS is the file system: a root that lists the spaces, and the spaces.
 type FS struct {
-	cfg     Config
-	log     *slog.Logger
-	started time.Time
-	procs   *processes
-	bases   *bases
-	queue   *notices
-	held    atomic.Int64 // bytes of fresh files in memory
+	cfg      Config
+	log      *slog.Logger
+	started  time.Time
+	procs    *processes
+	bases    *bases
+	watchers *watchers
+	queue    *notices
+	held     atomic.Int64 // bytes of fresh files in memory
 
 	mu        sync.Mutex // guards the fields below
 	closed    bool
@@ -44,10 +45,11 @@ func New(cfg Config) *FS {
 	}
 	f := &FS{
 		cfg: cfg, log: cfg.Log, started: cfg.Now(),
-		procs:   &processes{now: cfg.Now, custom: cfg.Process},
-		queue:   &notices{},
-		inodes:  map[Ino]*inode{},
-		volumes: map[string]*volume{},
+		procs:    &processes{now: cfg.Now, custom: cfg.Process},
+		watchers: &watchers{now: cfg.Now},
+		queue:    &notices{},
+		inodes:   map[Ino]*inode{},
+		volumes:  map[string]*volume{},
 		// Numbers of fresh files do not come again after a restart.
 		nextFresh: freshIno | Ino(cfg.Now().UnixNano())&^(freshIno|scratchIno),
 	}

@@ -25,8 +25,12 @@ type Handle struct {
 	wrote   bool // bytes since the last commit
 	cut     bool // truncated since the last commit
 	closed  bool
-	content *content // version being read
-	read    time.Time
+	content *content   // version being read
+	read    time.Time  // when it was opened or read last
+	next    int64      // end of what was read of content
+	ended   bool       // the end was read
+	follows bool       // it read on where an older version ended
+	behind  time.Time  // when it was first read on although it is not current
 	old     []*content // versions read before, closed at release
 }
 
@@ -39,10 +43,6 @@ func (h *Handle) Direct() bool { return h.direct }
 
 func (h *Handle) writes() bool { return h.flags&syscall.O_ACCMODE != syscall.O_RDONLY }
 func (h *Handle) reads() bool  { return h.flags&syscall.O_ACCMODE != syscall.O_WRONLY }
-
-// readPause is how long a reader may take from one read to the next and still
-// get the version it began with.
-const readPause = 2 * time.Second
 
 // Read fills p from off and returns how much there was; at the end of the file
 // that is less, without an error. A file read from the start to the end in one
@@ -73,7 +73,7 @@ func (h *Handle) Read(c Caller, p []byte, off int64) (int, error) {
 		in.mu.Unlock()
 		return eof(n, err)
 	}
-	cont, err := h.versionAt(off)
+	cont, err := h.versionAt(off, len(p))
 	if err != nil {
 		in.mu.Unlock()
 		return 0, err
@@ -83,47 +83,6 @@ func (h *Handle) Read(c Caller, p []byte, off int64) (int, error) {
 	}
 	in.mu.Unlock()
 	return eof(cont.ReadAt(p, off)) // may wait for a peer
-}
-
-// versionAt is the version that a read at off is answered from; in.mu is held.
-func (h *Handle) versionAt(off int64) (*content, error) {
-	in, now := h.in, h.in.fs.now()
-	middle := h.content != nil && off > 0 && off < h.content.size() && now.Sub(h.read) < readPause
-	h.read = now
-	if in.state != stateShared {
-		if in.pinned != nil {
-			return in.pinned, nil
-		}
-		if h.content != nil {
-			return h.content, nil
-		}
-		return nil, syscall.ESTALE
-	}
-	info, err := in.vol.tree.stat(in.node)
-	if err != nil {
-		if h.content != nil {
-			return h.content, nil
-		}
-		return nil, err
-	}
-	if h.content != nil && h.content.id == info.Version {
-		return h.content, nil
-	}
-	if middle {
-		if !h.direct { // what the kernel caches of this answer is out of date
-			in.fs.queue.add(Invalidation{Content: true, Ino: in.ino})
-		}
-		return h.content, nil
-	}
-	cont, err := in.loadLocked()
-	if err != nil {
-		return nil, err
-	}
-	if h.content != nil && h.content.snap != nil {
-		h.old = append(h.old, h.content)
-	}
-	h.content = cont
-	return cont, nil
 }
 
 func eof(n int, err error) (int, error) {

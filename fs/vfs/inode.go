@@ -51,6 +51,7 @@ type inode struct {
 	shown    weak.Pointer[version] // what processes were shown before the space had it
 	shownAt  uint64                // changes then
 	pinned   *content              // orphan: what it held
+	pages    pages                 // shared: what the kernel may have cached of it
 	exec     bool                  // fresh, orphan
 	atime    time.Time             // somebody set it; on this device and for as long as the kernel knows the file
 	ctime    time.Time             // last change of anything but the content; as atime
@@ -192,9 +193,16 @@ const (
 	modeLink = syscall.S_IFLNK | 0o777
 )
 
-// attr is what who is told about the file; h may be nil.
-func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
-	a, err := in.attrs(who, h)
+// attr is what who is told about the file that it asks for; h may be nil.
+func (in *inode) attr(who func() proc, h *Handle) (Attr, error) { return in.attrOf(who, h, true) }
+
+// attrOf is attr; asks is false if who may only be on the way to open it.
+func (in *inode) attrOf(who func() proc, h *Handle, asks bool) (Attr, error) {
+	how := asKnown
+	if h == nil && in.vol != nil && in.kind == space.File && in.fs.bases.known(in.ino) {
+		how = in.outlook(who())
+	}
+	a, err := in.attrs(who, h, telling{how, asks})
 	if err == nil && in.vol != nil {
 		in.mu.Lock()
 		if in.state != stateScratch {
@@ -210,7 +218,7 @@ func (in *inode) attr(who func() proc, h *Handle) (Attr, error) {
 	return a, err
 }
 
-func (in *inode) attrs(who func() proc, h *Handle) (Attr, error) {
+func (in *inode) attrs(who func() proc, h *Handle, how telling) (Attr, error) {
 	f := in.fs
 	a := Attr{Ino: in.ino, Nlink: 1, UID: f.cfg.UID, GID: f.cfg.GID}
 	if in.vol == nil {
@@ -263,12 +271,20 @@ func (in *inode) attrs(who func() proc, h *Handle) (Attr, error) {
 			a.Volatile = w.exact && w.base != nil && w.base.id != info.Version
 			return in.restrict(a), nil
 		}
-		if f.bases.known(in.ino) && f.bases.differ(in.ino, info.Version) {
+		switch c, reading := in.readBy(who, h, info.Version); {
+		case c != nil:
+			a.Size = uint64(c.size())
+			a.setTimes(c.mtime)
 			a.Volatile = true
-			if size, mtime, ok := f.bases.tell(in.ino, who(), info.Version); ok {
+		case f.bases.known(in.ino) && f.bases.differ(in.ino, info.Version):
+			a.Volatile = true
+			if h == nil {
+				size, mtime := f.bases.tell(in.ino, who(), info.Version, info.Size, info.Mtime, how)
 				a.Size = uint64(size)
 				a.setTimes(mtime)
 			}
+		default:
+			a.Volatile = reading
 		}
 		return in.restrict(a), nil
 	}

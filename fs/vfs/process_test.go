@@ -166,6 +166,9 @@ func (p *process) mkdir(path string) {
 func (p *process) stat(path string) Attr {
 	p.w.t.Helper()
 	a, err := p.lookup(path)
+	if err == nil && a.Volatile { // what the kernel may not keep it asks again
+		a, err = p.w.fs.Getattr(p.caller(), a.Ino, nil)
+	}
 	p.must("stat "+path, err)
 	return a
 }

@@ -206,6 +206,7 @@ func (v *volume) publishFresh(in *inode) error {
 	in.due = time.Time{}
 	v.unplace(in)
 	in.state, in.node = stateShared, info.ID
+	in.pages.seen = info.Version
 	v.byNode[info.ID] = in
 	in.giveXattrs(true)
 	if isText {

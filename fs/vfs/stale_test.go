@@ -77,6 +77,7 @@ func TestReaderSeesOneVersion(t *testing.T) {
 		if got != old {
 			t.Error("half of two versions")
 		}
+		time.Sleep(dropTime) // for the kernel, of which others may read pages
 		if got := p.readFrom(h); got != new {
 			t.Error("reading from the start again shows the old version")
 		}

@@ -25,6 +25,8 @@ type world struct {
 	fs     *FS
 	told   chan []Invalidation
 	stop   func()
+
+	watching map[uint32]bool // processes that watch every folder
 }
 
 func newDevice(t testing.TB, name string) *identity.Device {
@@ -65,6 +67,7 @@ func (w *world) start(s *space.Space) {
 		Dir: filepath.Join(w.dir, "local"), UID: 1000, GID: 1000,
 		Process: func(tid uint32) uint32 { return tid },
 	})
+	w.fs.watchers.custom = func(pid uint32, _, _ Ino) bool { return w.watching[pid] }
 	told := make(chan []Invalidation, 10000)
 	w.told = told
 	w.fs.Invalidations(func(i []Invalidation) { told <- i })

@@ -1,0 +1,155 @@
+package vfs
+
+import (
+	"time"
+
+	"github.com/echofs/echofs/crdt/space"
+)
+
+// An outlook is what stat should tell a process about a file of which it knows
+// another version than the current one. Editors compare times, and sizes, with
+// those that they remember: before they save, to warn of what others did, and
+// when they hear of a change, to load it. Of the one we want nothing, since a save
+// is merged, and of the other all.
+type outlook uint8
+
+const (
+	// asKnown is the version that the process knows. It may have a buffer with
+	// unsaved changes.
+	asKnown outlook = iota
+
+	// asNews is the time of the current version with the size of the known one, if
+	// that time is the newer one, else the truth.
+	// VS Code takes a file as changed if either differs, and loads it into a
+	// buffer without unsaved changes; before it saves it asks only if the time is
+	// newer and the size differs (fileService.ts, validateWriteFile).
+	asNews
+
+	// asIs is the truth.
+	asIs
+)
+
+const (
+	// newsTime is how long a process that watches is told of a change after it
+	// was announced. It may have a buffer with unsaved changes.
+	newsTime = 2 * time.Second
+
+	// newsTimeSafe is the same for one that saved the file before, and so is
+	// told what makes nobody ask.
+	newsTimeSafe = 10 * time.Second
+
+	// settleTime is longer than vim takes from saying that it has saved to asking
+	// for the time of that.
+	settleTime = time.Second
+)
+
+// outlook finds out how to tell who about the file. It must be called without
+// locks: it asks /proc and the disk.
+func (in *inode) outlook(who proc) outlook {
+	if in.vol == nil || in.kind != space.File || in.virtual != nil || !in.fs.bases.known(in.ino) {
+		return asKnown
+	}
+	e, behind := in.fs.bases.standing(in.ino, who)
+	if !behind {
+		return asKnown
+	}
+	v := in.vol
+	v.mu.Lock()
+	in.mu.Lock()
+	shared, parent, name := in.state == stateShared, in.parent, in.name
+	follows := in.followedBy(who)
+	in.mu.Unlock()
+	beside, folder := "", Ino(0)
+	if shared && v.hasScratch(parent) {
+		beside = v.folderDir(parent)
+	}
+	if p := v.byNode[parent]; p != nil {
+		folder = p.ino
+	}
+	v.mu.Unlock()
+	switch {
+	case !shared:
+		return asKnown
+	case follows:
+		return asIs
+	case beside != "":
+		switch is, said := bufferOf(beside, name, who.pid); {
+		case is == unheard:
+		case is == unsaved, !e.news.After(e.since):
+			return asKnown
+		case in.fs.now().Sub(said).Abs() < settleTime: // it saves, and asks what time that was
+			return asKnown
+		default:
+			return asIs
+		}
+	}
+	age := in.fs.now().Sub(e.news)
+	switch {
+	case !e.news.After(e.since), age >= newsTimeSafe, !e.saved && age >= newsTime:
+	case !in.fs.watchers.watches(who, in.ino, folder):
+	case e.saved:
+		return asNews
+	default:
+		return asIs
+	}
+	return asKnown
+}
+
+// A standing is how a process stands to a file.
+type standing struct {
+	since time.Time // when it loaded or saved it last
+	news  time.Time // when a new version was announced last
+	saved bool      // it has saved it before
+}
+
+// standing also reports whether who knows a text that may not be current.
+func (b *bases) standing(ino Ino, who proc) (standing, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.files[ino][who]
+	if e == nil {
+		return standing{}, false
+	}
+	last := e.sure()
+	return standing{since: e.since, news: b.news[ino], saved: e.saved}, last != nil && !last.v.opaque
+}
+
+// announced notes that a new version of a file is announced now.
+func (b *bases) announced(ino Ino) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.files[ino]) > 0 {
+		b.news[ino] = b.now()
+	}
+}
+
+// A telling is how to tell somebody, who may remember it or not.
+type telling struct {
+	outlook
+	asks bool
+}
+
+// tell is what stat should tell who about a file whose current version has this
+// id, size and time. Programs ask for the time before they load, and compare it
+// before they save.
+func (b *bases) tell(ino Ino, who proc, id string, size int64, mtime time.Time, how telling) (int64, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.files[ino][who]
+	if e == nil {
+		return size, mtime
+	}
+	s := e.sure()
+	switch {
+	case s == nil, s.v.opaque, s.v.id == id && s.told.IsZero():
+		return size, mtime
+	case s.v.id == id, how.outlook == asKnown:
+		size, mtime = int64(len(s.v.text)), s.took()
+	case how.outlook == asNews && mtime.After(s.took()):
+		size = int64(len(s.v.text))
+	}
+	if how.asks {
+		e.heard = mtime
+	}
+	return size, mtime
+}
