@@ -35,6 +35,11 @@ func (f *filesystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	if err != nil {
 		return f.status("open", err)
 	}
+	if in.Mode&fuse.OPEN_KILL_SUIDGID != 0 && in.Flags&syscall.O_TRUNC != 0 {
+		if err := h.Lower(); err != nil {
+			f.log.Warn("taking away set-user-ID bits", "err", err)
+		}
+	}
 	f.opened(h, in.Flags, out)
 	return fuse.OK
 }
@@ -47,6 +52,17 @@ func (f *filesystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, o
 	w := f.watch()
 	a, h, err := f.vfs.Create(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Flags, in.Mode)
 	status := f.made("create", w, a, err, &out.EntryOut)
+	if err == nil {
+		f.opened(h, in.Flags, &out.OpenOut)
+	}
+	return status
+}
+
+// Tmpfile makes a file without a name.
+func (f *filesystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	w := f.watch()
+	a, h, err := f.vfs.Unnamed(caller(&in.InHeader), vfs.Ino(in.NodeId), in.Flags, in.Mode)
+	status := f.made("tmpfile", w, a, err, &out.EntryOut)
 	if err == nil {
 		f.opened(h, in.Flags, &out.OpenOut)
 	}
@@ -70,7 +86,19 @@ func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	if h == nil {
 		return 0, fuse.EBADF
 	}
-	n, err := h.Write(caller(&in.InHeader), data, int64(in.Offset))
+	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+		if err := h.Lower(); err != nil {
+			return 0, f.status("write", err)
+		}
+	}
+	flags := in.Flags
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 { // a page, through whichever handle there is
+		flags = 0
+	}
+	n, err := h.WriteWith(caller(&in.InHeader), data, int64(in.Offset), flags)
+	if n > 0 {
+		err = nil // what was written counts; the next write says the rest
+	}
 	return uint32(n), f.status("write", err)
 }
 

@@ -168,6 +168,7 @@ func (f *filesystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 	if v, ok := in.GetMTime(); ok {
 		set.Mtime = &v
 	}
+	set.Lower = in.Valid&fuse.FATTR_KILL_SUIDGID != 0
 	w := f.watch()
 	a, err := f.vfs.Setattr(caller(&in.InHeader), vfs.Ino(in.NodeId), h, set)
 	if err != nil {

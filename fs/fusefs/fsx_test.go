@@ -84,6 +84,25 @@ type fsx struct {
 	want []byte
 	file *os.File
 	last []string
+	puts []put
+}
+
+// A put is a step that wrote bytes.
+type put struct {
+	step     int
+	from, to int64
+	with     byte
+}
+
+// wrote says which of the last steps wrote a byte.
+func (f *fsx) wrote(at int64) []string {
+	var out []string
+	for _, p := range f.puts {
+		if p.from <= at && at < p.to {
+			out = append(out, fmt.Sprintf("step %d of %d: %d to %d with %x", p.step, len(f.last), p.from, p.to, p.with))
+		}
+	}
+	return out[max(0, len(out)-5):]
 }
 
 const fsxSize = 300 << 10 // through all the ways in which a file is kept
@@ -178,6 +197,7 @@ func (f *fsx) put(off int64, data []byte) {
 	}
 	if len(data) > 0 {
 		copy(f.want[off:], data)
+		f.puts = append(f.puts, put{len(f.last), off, off + int64(len(data)), data[0]})
 	}
 }
 
@@ -194,7 +214,14 @@ func (f *fsx) check(off int64, n int) error {
 	if !bytes.Equal(got[:m], want) {
 		for i := range min(m, len(want)) {
 			if got[i] != want[i] {
-				return fmt.Errorf("%d bytes, want %d; byte %d is %x, want %x", m, len(want), off+int64(i), got[i], want[i])
+				at := off + int64(i)
+				fresh := make([]byte, 1)
+				if d, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_DIRECT, 0); err == nil {
+					d.ReadAt(fresh, at)
+					d.Close()
+				}
+				return fmt.Errorf("%d bytes, want %d; byte %d is %x, want %x; past the cache it is %x; written in\n%s",
+					m, len(want), at, got[i], want[i], fresh, strings.Join(f.wrote(at), "\n"))
 			}
 		}
 		return fmt.Errorf("%d bytes, want %d", m, len(want))
@@ -213,7 +240,7 @@ func (f *fsx) mapped(off int64, data []byte) error {
 	}
 	data = data[:min(len(data), len(f.want)-int(off))]
 	copy(m[off:], data)
-	copy(f.want[off:], data)
+	f.put(off, data)
 	if err := syscall.Munmap(m); err != nil {
 		return err
 	}

@@ -95,6 +95,11 @@ func eof(n int, err error) (int, error) {
 // Write writes p at off, or, on a handle opened for appending, at the end: the
 // kernel computes that offset from a size that a peer may have changed since.
 func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
+	return h.WriteWith(c, p, off, h.flags)
+}
+
+// WriteWith is Write by flags that were changed since the file was opened.
+func (h *Handle) WriteWith(c Caller, p []byte, off int64, flags uint32) (int, error) {
 	in := h.in
 	if !h.writes() {
 		return 0, syscall.EBADF
@@ -112,10 +117,7 @@ func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if h.flags&syscall.O_APPEND != 0 {
-			return f.Write(p)
-		}
-		return f.WriteAt(p, off)
+		return writeOS(f, p, off, flags&syscall.O_APPEND != 0)
 	}
 	defer in.mu.Unlock()
 	who := in.fs.procs.of(c.PID)
@@ -123,7 +125,7 @@ func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
 		who = h.opener
 	}
 	how := rewrite
-	if h.flags&syscall.O_APPEND != 0 {
+	if flags&syscall.O_APPEND != 0 {
 		how = extend
 	}
 	w, err := in.startCopy(who, how)
@@ -131,6 +133,9 @@ func (h *Handle) Write(c Caller, p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if how == extend {
+		if off != w.size && h.flags&syscall.O_APPEND == 0 { // the kernel has cached it elsewhere
+			in.fs.queue.add(Invalidation{Content: true, Ino: in.ino})
+		}
 		off = w.size
 	}
 	n, err := w.WriteAt(p, off)

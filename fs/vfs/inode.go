@@ -43,6 +43,7 @@ type inode struct {
 	links  []link       // scratch: other names of the same file
 
 	special bool // scratch: a pipe or a socket; immutable
+	unnamed bool // orphan: it never had a name and may get one
 
 	mu       sync.Mutex // guards the fields below
 	wc       *workingCopy

@@ -129,6 +129,10 @@ func (r *renaming) becomeScratch(path string) error {
 		in.wc.close()
 	}
 	in.wc, in.due = nil, time.Time{}
+	if in.pinned != nil && in.pinned.snap != nil {
+		in.pinned.snap.Close()
+	}
+	in.pinned = nil
 	in.state, in.up, in.name, in.osIno = stateScratch, r.to, r.name2, st.Ino
 	r.v.byOS[st.Ino] = in
 	r.v.listed(r.to)
