@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -51,18 +52,15 @@ func (s *State) add(op credential.Signed) (Status, error) {
 			return s.wait(op, id)
 		}
 	}
-	n := s.newNode(op)
-	if err := s.checkSigner(n); err != nil {
-		return 0, err
-	}
-	if op.Newer {
+	n, v := s.newNode(op)
+	err := s.check(n, v)
+	switch {
+	case errors.Is(err, errNewer):
 		return s.wait(op, identity.ID{})
-	}
-	profile, err := s.checkKind(n)
-	if err != nil {
+	case err != nil:
 		return 0, err
 	}
-	s.insert(n, profile)
+	s.insert(n)
 	return Added, nil
 }
 
@@ -70,29 +68,17 @@ func (s *State) addGenesis(op credential.Signed) (Status, error) {
 	if len(s.nodes) > 0 || !s.space.IsZero() && s.space != op.ID {
 		return 0, fmt.Errorf("it founds another space: %w", ErrInvalid)
 	}
-	profile, err := identity.VerifyChain(op.Ext, op.Device)
+	c, err := s.book.open(op.Ext)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if profile.Identity != op.Identity || profile.Device != op.Device {
+	if c.Identity() != op.Identity || !c.Live(op.Device) {
 		return 0, fmt.Errorf("the founder's chain is somebody else's: %w", ErrInvalid)
 	}
 	s.space = op.ID
 	s.waiting.keep(func(w credential.Signed) bool { return w.Space == op.ID })
-	s.insert(&node{Signed: op}, profile)
+	s.insert(&node{Signed: op, chain: c})
 	return Added, nil
-}
-
-// proves returns what a chain says about the first of the devices that are live.
-func proves(chain []byte) (identity.Profile, error) {
-	h, err := identity.ReadHalo(chain)
-	if err != nil {
-		return identity.Profile{}, err
-	}
-	for _, d := range h.Devices() {
-		return h.Profile(d.Key)
-	}
-	return identity.Profile{}, identity.ErrRevoked
 }
 
 // wait keeps op until missing arrives; a zero ID stands for a later release.
@@ -104,122 +90,69 @@ func (s *State) wait(op credential.Signed, missing identity.ID) (Status, error) 
 	return Pending, nil
 }
 
-// newNode places op, whose past is complete, behind the nodes that are there.
-func (s *State) newNode(op credential.Signed) *node {
+// newNode places op, whose past is complete, behind the nodes that are there. It
+// returns what somebody sees who knows only the past.
+func (s *State) newNode(op credential.Signed) (*node, *view) {
 	n := &node{Signed: op, index: len(s.nodes)}
-	deps := make([]*node, len(op.Deps))
-	for i, id := range op.Deps {
-		deps[i] = s.byID[id]
-		n.depth = max(n.depth, deps[i].depth+1)
+	for _, id := range op.Deps {
+		n.depth = max(n.depth, s.byID[id].depth+1)
 	}
 	v := s.viewAt(op.Deps)
-	n.past, n.validPast = v.set, v.valid
-	return n
+	n.past, n.validPast, n.cutsPast = v.set, v.valid, v.cuts
+	return n, v
 }
 
-// checkSigner reports whether n's author was a member in n's own past.
-func (s *State) checkSigner(n *node) error {
-	if !s.proven(n.Device, n.Identity, n.past) {
-		return fmt.Errorf("its device is not proven to act for its identity: %w", ErrInvalid)
-	}
-	if s.roleIn(s.viewAt(n.Deps), n.Identity) == credential.None {
-		return fmt.Errorf("its author was not a member: %w", ErrInvalid)
-	}
-	return nil
-}
-
-// proven reports whether the nodes in past prove that a device acts for who.
-func (s *State) proven(device identity.PublicKey, who identity.ID, past bitset) bool {
-	return slices.ContainsFunc(s.proofs[device], func(p proof) bool {
-		return p.who == who && past.has(p.by.index)
-	})
-}
-
-// checkKind reports whether n is well made for its kind and allowed by its own
-// past. The profile is what an IMPORT proves.
-func (s *State) checkKind(n *node) (identity.Profile, error) {
-	under := s.byID[n.Proof]
-	if under == nil || !n.past.has(under.index) || !under.isGrant() {
-		return identity.Profile{}, fmt.Errorf("the grant it was made under is not in its past: %w", ErrInvalid)
-	}
-	who, role := under.to()
-	if who != n.Identity || role == credential.None {
-		return identity.Profile{}, fmt.Errorf("the grant it was made under is not its author's: %w", ErrInvalid)
-	}
-	switch n.Kind {
-	case credential.SetRole:
-		n.under = under
-		return identity.Profile{}, s.checkGrant(n, role)
-	case credential.FeedOpen:
-		open := 0
-		for _, f := range s.feeds[n.Device] {
-			if n.past.has(f.index) {
-				open++
-			}
-		}
-		if open >= MaxFeedsPerDevice {
-			return identity.Profile{}, fmt.Errorf("its device has %d feeds already: %w", open, ErrInvalid)
-		}
-		return identity.Profile{}, nil
-	case credential.Import:
-		profile, err := proves(n.Ext)
-		if err != nil {
-			return identity.Profile{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
-		if role != credential.Admin && profile.Identity != n.Identity {
-			return identity.Profile{}, fmt.Errorf("its author was %v, not admin: %w", role, ErrInvalid)
-		}
-		if s.proven(profile.Device, profile.Identity, n.past) {
-			return identity.Profile{}, fmt.Errorf("it proves what was proven before: %w", ErrInvalid)
-		}
-		return profile, nil
-	}
-	return identity.Profile{}, fmt.Errorf("kind %d: %w", n.Kind, ErrInvalid)
-}
-
-// checkGrant judges a SET_ROLE made under a grant of role.
-func (s *State) checkGrant(n *node, role credential.Role) error {
-	n.lineage = append(slices.Clone(n.under.lineage), step{n.depth, n.ID})
-	if n.isLeaving() {
-		return nil // any member may leave
-	}
-	if role != credential.Admin {
-		return fmt.Errorf("its author was %v, not admin: %w", role, ErrInvalid)
-	}
-	if len(n.lineage) > MaxLineage {
-		return fmt.Errorf("the right to admit passed through more than %d hands: %w", MaxLineage, ErrInvalid)
-	}
-	if !s.inForce(n, n.validPast, n.past) {
-		return fmt.Errorf("its author was not admin any more: %w", ErrInvalid)
-	}
-	return nil
-}
-
-// insert makes n part of the set. The profile is what it proves, if anything.
-func (s *State) insert(n *node, profile identity.Profile) {
+// insert makes n part of the set.
+func (s *State) insert(n *node) {
 	n.index = len(s.nodes)
 	s.nodes = append(s.nodes, n)
 	s.byID[n.ID] = n
 	s.heads = append(maximalAfter(s.heads, n), n)
 	s.covered = nil
+	if n.decides() {
+		s.auth = append(maximalAfter(s.auth, n), n)
+	}
 	if n.isGrant() {
 		who, _ := n.to()
 		s.to[who] = append(s.to[who], n)
-		at, _ := slices.BinarySearchFunc(s.grants, n, compareGrants)
-		s.grants = slices.Insert(s.grants, at, n)
-		s.auth = append(maximalAfter(s.auth, n), n)
-		s.current = nil
 	}
-	if n.Kind == credential.FeedOpen {
+	if n.isSettled() {
+		s.settled = insertNode(s.settled, n, compareSettled)
+	}
+	switch n.Kind {
+	case credential.FeedOpen:
 		s.feeds[n.Device] = append(s.feeds[n.Device], n)
+	case credential.InviteRevoke:
+		s.revokes[n.Subject] = append(s.revokes[n.Subject], n)
+	case credential.Redeem:
+		s.redeemed[n.Proof] = insertNode(s.redeemed[n.Proof], n, compareAge)
+	case credential.Invite:
+		s.invites = append(s.invites, n)
+	case credential.KeyEpoch:
+		s.epochs = append(s.epochs, n)
+	case credential.Exclude:
+		s.excludes = append(s.excludes, n)
+	case credential.ProfileSet, credential.Meta:
+		s.about[n.Identity] = append(s.about[n.Identity], n)
+	case credential.DeviceCut:
+		s.cuts = insertNode(s.cuts, n, compareAge)
 	}
-	if !profile.Identity.IsZero() {
-		s.proofs[profile.Device] = append(s.proofs[profile.Device], proof{profile.Identity, n})
-		if _, ok := s.names[profile.Identity]; !ok {
-			s.names[profile.Identity] = profile
-		}
-		if !slices.Contains(s.devices[profile.Identity], profile.Device) {
-			s.devices[profile.Identity] = append(s.devices[profile.Identity], profile.Device)
+	if n.chain != nil {
+		s.learn(n)
+	}
+}
+
+// learn takes what the chain of n proves.
+func (s *State) learn(n *node) {
+	who := n.chain.Identity()
+	s.chains[who] = s.book.merge(s.chains[who], n.chain)
+	if n.Kind == credential.DeviceCut {
+		return // by it nobody becomes a device
+	}
+	for _, d := range n.chain.Devices() {
+		s.proofs[d.Key] = append(s.proofs[d.Key], proof{who, n})
+		if !slices.Contains(s.devices[who], d.Key) {
+			s.devices[who] = append(s.devices[who], d.Key)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -20,96 +21,360 @@ func Found(d *identity.Device, now time.Time) (credential.Signed, error) {
 
 // OpenFeed makes the credential that opens a feed of d; the feed has its ID.
 func (s *State) OpenFeed(d *identity.Device, now time.Time) (credential.Signed, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	op, err := s.draft(d, credential.FeedOpen, credential.Reader, now)
-	if err != nil {
-		return credential.Signed{}, fmt.Errorf("opening a feed: %w", err)
-	}
-	return credential.Make(d, op)
+	return s.make(d, credential.FeedOpen, credential.Reader, now, "opening a feed", nil)
 }
 
-// Admit makes the credentials, in the order to add them, that prove the device
+// Admit makes the credentials, in the order to add them, that prove the devices
 // of chain to the space and give its identity a role. There are none if it has
 // that role, or a higher one, already.
 func (s *State) Admit(d *identity.Device, chain []byte, role credential.Role, now time.Time) ([]credential.Signed, error) {
-	guest, err := proves(chain)
-	if err != nil {
-		return nil, fmt.Errorf("admitting to the space: %w", err)
-	}
+	const doing = "admitting to the space"
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isMember(guest.Identity) && s.countMembers() >= MaxMembers {
-		return nil, fmt.Errorf("admitting to the space: it has %d members, which is the most", MaxMembers)
+	guest, err := s.book.open(chain)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	var made []credential.Signed
-	if !s.provenNow(guest.Device, guest.Identity) {
-		op, err := s.draft(d, credential.Import, credential.Admin, now)
-		if err != nil {
-			return nil, fmt.Errorf("admitting to the space: %w", err)
-		}
-		op.Ext = chain
-		imp, err := credential.Make(d, op)
-		if err != nil {
-			return nil, fmt.Errorf("admitting to the space: %w", err)
-		}
-		made = append(made, imp)
+	who := guest.Identity()
+	if !s.isMember(who) && s.countMembers() >= MaxMembers {
+		return nil, fmt.Errorf("%s: it has %d members, which is the most", doing, MaxMembers)
 	}
-	if s.role(guest.Identity) >= role {
+	if s.role(d.Identity()) < credential.Admin {
+		return nil, fmt.Errorf("%s: %w", doing, ErrNotAllowed)
+	}
+	made, err := s.importing(d, guest, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	if s.role(who) >= role {
 		return made, nil
 	}
 	op, err := s.draft(d, credential.SetRole, credential.Admin, now)
 	if err != nil {
-		return nil, fmt.Errorf("admitting to the space: %w", err)
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	op.Subject, op.Role = guest.Identity, role
+	op.Subject, op.Role = who, role
 	if len(made) > 0 {
 		op.Deps = []identity.ID{made[0].ID} // which has the heads in its past
 	}
 	grant, err := credential.Make(d, op)
 	if err != nil {
-		return nil, fmt.Errorf("admitting to the space: %w", err)
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	return append(made, grant), nil
 }
 
 // SetRole makes the credential that gives an identity another role, or None.
 // The cuts are the last entries of its feeds that d has, if the role is lowered
-// below editor. A member may end their own membership, whatever their role.
+// below editor. Members may lower their own role, or end it, whatever it is; but
+// the only admin does not leave others without one, which nobody could undo.
 func (s *State) SetRole(d *identity.Device, who identity.ID, role credential.Role, cuts []credential.Cut, now time.Time) (credential.Signed, error) {
+	const doing = "changing a role"
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	least := credential.Admin
-	if who == d.Identity() {
-		least = credential.Reader
+	least, own := credential.Admin, who == d.Identity()
+	if own {
+		if has := s.role(who); has <= role {
+			return credential.Signed{}, fmt.Errorf("%s: you are %v: %w", doing, has, ErrNotAllowed)
+		}
+		if s.onlyAdmin(who) && s.countMembers() > 1 {
+			return credential.Signed{}, fmt.Errorf("%s: %w", doing, ErrLastAdmin)
+		}
+		least = role + 1
 	}
 	op, err := s.draft(d, credential.SetRole, least, now)
 	if err != nil {
-		return credential.Signed{}, fmt.Errorf("changing a role: %w", err)
+		return credential.Signed{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	op.Subject, op.Role = who, role
 	if role < credential.Editor {
-		op.Cuts = slices.Clone(cuts)
-		slices.SortFunc(op.Cuts, func(a, b credential.Cut) int { return a.Feed.Compare(b.Feed) })
+		op.Cuts = s.theirs(who, cuts)
+	}
+	if own {
+		return credential.Make(d, op)
 	}
 	for _, g := range s.to[who] {
 		_, has := g.to()
-		if who != d.Identity() && has == credential.Admin && role < has && s.now().valid.has(g.index) && !s.lowered(g, s.now()) &&
+		if has == credential.Admin && role < has && s.now().valid.has(g.index) && !s.lowered(g, s.now()) &&
 			s.byID[op.Proof].lineage.compare(g.lineage) >= 0 {
-			return credential.Signed{}, fmt.Errorf("changing a role: %w", ErrSenior)
+			return credential.Signed{}, fmt.Errorf("%s: %w", doing, ErrSenior)
 		}
 	}
 	return credential.Make(d, op)
 }
 
+// onlyAdmin reports whether who is an admin and nobody else is.
+func (s *State) onlyAdmin(who identity.ID) bool {
+	if s.role(who) < credential.Admin {
+		return false
+	}
+	return !slices.ContainsFunc(s.present(), func(m identity.ID) bool {
+		return m != who && s.role(m) == credential.Admin
+	})
+}
+
+// theirs returns the cuts of feeds of an identity, the longest if they are more
+// than fit: somebody with too many feeds can be removed all the same.
+func (s *State) theirs(who identity.ID, cuts []credential.Cut) []credential.Cut {
+	cuts = slices.DeleteFunc(slices.Clone(cuts), func(c credential.Cut) bool {
+		f := s.byID[c.Feed]
+		return f == nil || f.Kind != credential.FeedOpen || f.Identity != who || c.Seq == 0
+	})
+	if len(cuts) > credential.MaxCuts {
+		slices.SortFunc(cuts, func(a, b credential.Cut) int {
+			return cmp.Or(cmp.Compare(b.Seq, a.Seq), a.Feed.Compare(b.Feed))
+		})
+		cuts = cuts[:credential.MaxCuts]
+	}
+	return cuts
+}
+
+// Invite makes the INVITE that lets any member's device admit those who have the
+// private key of pub.
+func (s *State) Invite(d *identity.Device, role credential.Role, uses uint32, expires time.Time, pub identity.PublicKey, label string, now time.Time) (credential.Signed, error) {
+	return s.make(d, credential.Invite, credential.Admin, now, "inviting to the space", func(op *credential.Op) (err error) {
+		body := credential.InviteBody{Pub: pub, Uses: uses, Label: label}
+		if !expires.IsZero() {
+			body.Expires = expires.Unix()
+		}
+		op.Role = role
+		op.Ext, err = body.Encode()
+		return err
+	})
+}
+
+// RevokeInvite makes the INVITE_REVOKE of an invitation: of one's own, or of any
+// by an admin.
+func (s *State) RevokeInvite(d *identity.Device, id identity.ID, now time.Time) (credential.Signed, error) {
+	least := credential.Admin
+	s.mu.Lock()
+	invite := s.byID[id]
+	if invite != nil && invite.Identity == d.Identity() {
+		least = credential.Reader
+	}
+	s.mu.Unlock()
+	return s.make(d, credential.InviteRevoke, least, now, "revoking an invitation", func(op *credential.Op) error {
+		if invite == nil || invite.Kind != credential.Invite {
+			return fmt.Errorf("there is no such invitation: %w", ErrInvitation)
+		}
+		if invite.Role == credential.Admin && invite.Identity != d.Identity() && s.byID[op.Proof].lineage.compare(invite.lineage) >= 0 {
+			return ErrSenior
+		}
+		op.Subject = id
+		return nil
+	})
+}
+
+// Redeem makes, on the device of any member, what admits the identity of chain
+// by an INVITE; sig is by the key of the link, of credential.RedeemMessage. There
+// is nothing to make if it has that role, or a higher one, already.
+func (s *State) Redeem(witness *identity.Device, invite identity.ID, chain, sig []byte, now time.Time) ([]credential.Signed, error) {
+	const doing = "admitting by an invitation"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.byID[invite]
+	if n == nil || n.Kind != credential.Invite {
+		return nil, fmt.Errorf("%s: there is none of that name: %w", doing, ErrInvitation)
+	}
+	guest, err := s.book.open(chain)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	body := credential.RedeemBody{Chain: chain, Sig: sig}
+	for _, d := range guest.Devices() {
+		if s.verify(n.invite.Pub, identity.ContextRedeem, credential.RedeemMessage(s.space, invite, guest.Identity(), d.Key), sig) {
+			body.Device = d.Key
+		}
+	}
+	if body.Device == (identity.PublicKey{}) {
+		return nil, fmt.Errorf("%s: not signed by its key: %w", doing, ErrInvitation)
+	}
+	i := s.invitation(n)
+	who := guest.Identity()
+	switch {
+	case s.role(who) >= n.Role:
+		return nil, nil
+	case i.Revoked:
+		return nil, fmt.Errorf("%s: it was revoked: %w", doing, ErrInvitation)
+	case len(i.Used) >= int(i.Uses) && !slices.Contains(i.Used, who):
+		return nil, fmt.Errorf("%s: it was used: %w", doing, ErrInvitation)
+	case s.countMembers() >= MaxMembers && !s.isMember(who):
+		return nil, fmt.Errorf("%s: it has %d members, which is the most", doing, MaxMembers)
+	}
+	op, err := s.draft(witness, credential.Redeem, credential.Reader, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	op.Proof, op.Subject = invite, who
+	op.Deps = s.deps(n)
+	if op.Ext, err = body.Encode(); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	if s.lowered(&node{Signed: credential.Signed{Op: op}, past: s.now().set, under: n}, s.now()) {
+		return nil, fmt.Errorf("%s: it was made before you were removed: %w", doing, ErrInvitation)
+	}
+	c, err := credential.Make(witness, op)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return []credential.Signed{c}, nil
+}
+
+// Import makes what proves the devices of a chain to the space; nothing if they
+// are. It is the chain of a member or, for an admin, of anybody. A new device
+// proves itself.
+func (s *State) Import(d *identity.Device, chain []byte, now time.Time) ([]credential.Signed, error) {
+	const doing = "proving devices to the space"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.book.open(chain)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	if !s.isMember(c.Identity()) && s.role(d.Identity()) < credential.Admin {
+		return nil, fmt.Errorf("%s: %w", doing, ErrNotAllowed)
+	}
+	made, err := s.importing(d, c, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return made, nil
+}
+
+// importing makes the IMPORT of a chain, if it says anything new.
+func (s *State) importing(d *identity.Device, c *chain, now time.Time) ([]credential.Signed, error) {
+	if len(s.nodes) > 0 && s.imported(c, s.now().set) {
+		return nil, nil
+	}
+	op, err := s.draftOf(d, credential.Import, credential.Reader, now, c.Identity() == d.Identity() && c.Live(d.Key()))
+	if err != nil {
+		return nil, err
+	}
+	op.Ext = c.Chain()
+	imp, err := credential.Make(d, op)
+	return []credential.Signed{imp}, err
+}
+
+// CutDevice makes the DEVICE_CUT of a device of d's own identity; chain has its
+// revocation. The cuts are the last entries that d has of all feeds of its
+// identity.
+func (s *State) CutDevice(d *identity.Device, device identity.PublicKey, chain []byte, cuts []credential.Cut, now time.Time) (credential.Signed, error) {
+	return s.make(d, credential.DeviceCut, credential.Reader, now, "cutting a device", func(op *credential.Op) error {
+		c, err := s.book.open(chain)
+		if err != nil {
+			return err
+		}
+		if _, known := c.Known(device); c.Identity() != d.Identity() || !known || c.Live(device) || !c.Live(d.Key()) {
+			return fmt.Errorf("its identity has not revoked it: %w", ErrNotAllowed)
+		}
+		for _, cut := range s.theirs(d.Identity(), cuts) {
+			if !c.Live(s.byID[cut.Feed].Device) {
+				op.Cuts = append(op.Cuts, cut)
+			}
+		}
+		op.Ext, err = credential.CutBody{Device: device, Chain: chain}.Encode()
+		return err
+	})
+}
+
+// Exclude makes the EXCLUDE of entries. It is without effect on those of an admin
+// who is not junior.
+func (s *State) Exclude(d *identity.Device, entries []credential.Cut, now time.Time) (credential.Signed, error) {
+	return s.make(d, credential.Exclude, credential.Admin, now, "excluding entries", func(op *credential.Op) error {
+		x := &node{Signed: credential.Signed{Op: *op}, under: s.byID[op.Proof]}
+		x.Identity = d.Identity()
+		for _, c := range entries {
+			if f := s.byID[c.Feed]; f == nil || f.Kind != credential.FeedOpen {
+				return fmt.Errorf("there is no feed %s: %w", c.Feed.Short(), ErrNotAllowed)
+			} else if !s.mayExclude(x, f.Identity, s.now()) {
+				return ErrSenior
+			}
+		}
+		op.Cuts = entries
+		return nil
+	})
+}
+
+// SetProfile makes the PROFILE_SET of d's identity.
+func (s *State) SetProfile(d *identity.Device, profile credential.ProfileBody, now time.Time) (credential.Signed, error) {
+	return s.make(d, credential.ProfileSet, credential.Reader, now, "setting the profile", func(op *credential.Op) (err error) {
+		op.Ext, err = profile.Encode()
+		return err
+	})
+}
+
+// SetMeta makes the META of d's identity.
+func (s *State) SetMeta(d *identity.Device, ext []byte, now time.Time) (credential.Signed, error) {
+	return s.make(d, credential.Meta, credential.Reader, now, "keeping something in the space", func(op *credential.Op) error {
+		op.Ext = ext
+		return nil
+	})
+}
+
+// NewEpoch makes the KEY_EPOCHs, in the order to add them, that give a key to the
+// recipients of boxes. More of them for a key that there is give it to more.
+func (s *State) NewEpoch(d *identity.Device, keyID [8]byte, prev []byte, boxes []credential.SealedKey, now time.Time) ([]credential.Signed, error) {
+	const doing = "changing the key of the space"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	op, err := s.draft(d, credential.KeyEpoch, credential.Admin, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	parts := max(1, (len(boxes)+credential.MaxBoxes-1)/credential.MaxBoxes)
+	var made []credential.Signed
+	for part := range parts {
+		body := credential.EpochBody{KeyID: keyID, Part: uint32(part), Parts: uint32(parts)}
+		if part == 0 {
+			body.Prev = prev
+		}
+		body.Sealed = boxes[part*credential.MaxBoxes : min((part+1)*credential.MaxBoxes, len(boxes))]
+		if op.Ext, err = body.Encode(); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+		op.Nonce = nonce()
+		c, err := credential.Make(d, op)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+		made = append(made, c)
+		op.Deps = []identity.ID{c.ID}
+	}
+	return made, nil
+}
+
+// make makes one credential of d; fill, if any, completes it under the lock.
+func (s *State) make(d *identity.Device, kind credential.Kind, least credential.Role, now time.Time, doing string, fill func(*credential.Op) error) (credential.Signed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	op, err := s.draft(d, kind, least, now)
+	if err == nil && fill != nil {
+		err = fill(&op)
+	}
+	if err != nil {
+		return credential.Signed{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	c, err := credential.Make(d, op)
+	if err != nil {
+		return credential.Signed{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	return c, nil
+}
+
 // draft starts a credential of d under the most senior grant that gives its
 // identity at least a role.
 func (s *State) draft(d *identity.Device, kind credential.Kind, least credential.Role, now time.Time) (credential.Op, error) {
-	if !s.provenNow(d.Key(), d.Identity()) || s.role(d.Identity()) < least {
+	return s.draftOf(d, kind, least, now, false)
+}
+
+// draftOf is draft; a device that is proven by what is made need not be before.
+func (s *State) draftOf(d *identity.Device, kind credential.Kind, least credential.Role, now time.Time, proven bool) (credential.Op, error) {
+	who := d.Identity()
+	if len(s.nodes) == 0 || s.role(who) < least || s.now().isCut(d.Key(), who) || !proven && !s.proven(d.Key(), who, s.now().set) {
 		return credential.Op{}, ErrNotAllowed
 	}
 	var under *node
-	for _, g := range s.to[d.Identity()] {
+	for _, g := range s.to[who] {
 		_, role := g.to()
 		if role >= least && s.now().valid.has(g.index) && !s.lowered(g, s.now()) &&
 			(under == nil || g.lineage.compare(under.lineage) < 0) {
@@ -125,8 +390,8 @@ func (s *State) draft(d *identity.Device, kind credential.Kind, least credential
 }
 
 // deps returns the heads, or as many as a credential may name: first one that
-// has the grant it is made under in its past, then those that have most of the
-// other grants.
+// has what it is made under in its past, then those that have most of what
+// decides.
 func (s *State) deps(under *node) []identity.ID {
 	if len(s.heads) <= credential.MaxDeps {
 		return sortedIDs(s.heads)
@@ -141,21 +406,7 @@ func (s *State) deps(under *node) []identity.ID {
 	return sortedIDs(maximal(some))
 }
 
-func (s *State) provenNow(device identity.PublicKey, who identity.ID) bool {
-	return slices.ContainsFunc(s.proofs[device], func(p proof) bool { return p.who == who })
-}
-
-func (s *State) isMember(who identity.ID) bool { return s.role(who) > credential.None }
-
-func (s *State) countMembers() int {
-	count := 0
-	for who := range s.to {
-		if s.isMember(who) {
-			count++
-		}
-	}
-	return count
-}
+func (s *State) countMembers() int { return len(s.present()) }
 
 func nonce() (n [16]byte) {
 	rand.Read(n[:]) // never fails; see crypto/rand

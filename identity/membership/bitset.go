@@ -6,6 +6,25 @@ type bitset []uint64
 
 func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]>>(i%64)&1 == 1 }
 
+func (b bitset) word(i int) uint64 {
+	if i < len(b) {
+		return b[i]
+	}
+	return 0
+}
+
+// fullSet returns the set of all numbers below n.
+func fullSet(n int) bitset {
+	b := make(bitset, (n+63)/64)
+	for i := range b {
+		b[i] = ^uint64(0)
+	}
+	if n%64 != 0 {
+		b[len(b)-1] = 1<<(n%64) - 1
+	}
+	return b
+}
+
 // with returns a copy of b that has i too, or b itself if it has i already.
 func (b bitset) with(i int) bitset {
 	if b.has(i) {

@@ -15,7 +15,10 @@
 //     seniors first: what an admin did without knowing that a senior had
 //     removed them is void, and so is everything that rests on it. Between
 //     giving and taking a role without knowledge of each other, the senior
-//     author prevails, and leaving prevails over everything.
+//     author prevails, and leaving prevails over everything. Whom an
+//     invitation admits is admitted by who made it, whoever writes it down.
+//     What a device did that its identity has cut, and that the cut has not
+//     seen, is void too.
 //
 // # Concurrency
 //
@@ -39,6 +42,10 @@ var (
 	ErrFull = errors.New("too many credentials wait for others: ask for it again later")
 	// ErrNotAllowed reports an action for which this device's identity lacks the role.
 	ErrNotAllowed = errors.New("your role in the space does not allow that")
+	// ErrLastAdmin reports that the only admin would leave others without one.
+	ErrLastAdmin = errors.New("you are the only admin: make somebody else admin first")
+	// ErrInvitation reports an invitation that admits nobody, or not any more.
+	ErrInvitation = errors.New("the invitation is not open")
 	// ErrSenior reports an attempt to lower an admin who is not junior.
 	ErrSenior = errors.New("they were made admin by somebody senior to you")
 )
@@ -71,30 +78,45 @@ type FeedInfo struct {
 type Member struct {
 	identity.Profile // Device is the first of Devices
 	Role             credential.Role
-	Devices          []identity.PublicKey
+	Devices          []identity.PublicKey // that may act
+	Infos            []identity.DeviceInfo
+	Picture          []byte
 }
 
 // A State is a set of credentials and what it amounts to.
 type State struct {
-	mu      sync.Mutex // guards everything below
-	space   identity.ID
-	nodes   []*node // in order of acceptance, which is causal
-	byID    map[identity.ID]*node
-	heads   []*node
-	auth    []*node // heads among grants
-	grants  []*node // all grants, seniors first: the order of resolve
-	to      map[identity.ID][]*node
-	proofs  map[identity.PublicKey][]proof
-	devices map[identity.ID][]identity.PublicKey
-	names   map[identity.ID]identity.Profile
-	feeds   map[identity.PublicKey][]*node
-	waiting waiting
-	views   map[identity.ID]*view // by the hash of the heads
-	current *view                 // of auth; nil when it has to be worked out
-	covered []*node               // of cover; nil when it has to be worked out
+	book   *book
+	verify func(pub identity.PublicKey, context string, body, sig []byte) bool
+
+	mu       sync.Mutex // guards everything below
+	space    identity.ID
+	nodes    []*node // in order of acceptance, which is causal
+	byID     map[identity.ID]*node
+	heads    []*node
+	auth     []*node                 // heads among what decides about roles and devices
+	settled  []*node                 // all that can be void, in the order of resolve
+	to       map[identity.ID][]*node // grants, by who gets them
+	revokes  map[identity.ID][]*node // INVITE_REVOKEs, by INVITE
+	redeemed map[identity.ID][]*node // REDEEMs, by INVITE, in order of age
+	cuts     []*node                 // DEVICE_CUTs, in order of age
+	invites  []*node
+	epochs   []*node
+	excludes []*node
+	about    map[identity.ID][]*node // PROFILE_SETs and METAs, by identity
+	proofs   map[identity.PublicKey][]proof
+	devices  map[identity.ID][]identity.PublicKey
+	chains   map[identity.ID]*chain // of each identity, all that is known
+	feeds    map[identity.PublicKey][]*node
+	waiting  waiting
+	views    map[identity.ID]*view // by the hash of the heads
+	current  *view                 // of the first known nodes
+	known    int
+	covered  []*node // of cover; nil when it has to be worked out
+	verdicts generation
 }
 
-// A proof is a chain that some node brought into the set.
+// A proof is a chain, by which a device was live, that some node brought into
+// the set.
 type proof struct {
 	who identity.ID
 	by  *node
@@ -106,15 +128,20 @@ func New() *State { return Of(identity.ID{}) }
 // Of returns the empty state of one space, which takes no other GENESIS.
 func Of(space identity.ID) *State {
 	return &State{
-		space:   space,
-		byID:    map[identity.ID]*node{},
-		to:      map[identity.ID][]*node{},
-		proofs:  map[identity.PublicKey][]proof{},
-		devices: map[identity.ID][]identity.PublicKey{},
-		names:   map[identity.ID]identity.Profile{},
-		feeds:   map[identity.PublicKey][]*node{},
-		waiting: newWaiting(),
-		views:   map[identity.ID]*view{},
+		book:     newBook(),
+		verify:   identity.Verify,
+		space:    space,
+		byID:     map[identity.ID]*node{},
+		to:       map[identity.ID][]*node{},
+		revokes:  map[identity.ID][]*node{},
+		redeemed: map[identity.ID][]*node{},
+		about:    map[identity.ID][]*node{},
+		proofs:   map[identity.PublicKey][]proof{},
+		devices:  map[identity.ID][]identity.PublicKey{},
+		chains:   map[identity.ID]*chain{},
+		feeds:    map[identity.PublicKey][]*node{},
+		waiting:  newWaiting(),
+		views:    map[identity.ID]*view{},
 	}
 }
 
@@ -134,7 +161,7 @@ func (s *State) Heads() []identity.ID {
 }
 
 // Auth returns credentials whose past has every credential that decides about
-// roles. It is what an entry names as Auth: it covers what every earlier entry
+// roles and devices. It is what an entry names as Auth: it covers what every earlier entry
 // could name, and does not grow when many devices open their feeds at once.
 //
 // It grows when admins act without knowing of each other. A member whose
@@ -189,7 +216,7 @@ func (s *State) Has(id identity.ID) bool {
 func (s *State) Covers(heads, of []identity.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Equal(heads, of) && s.known(heads) {
+	if slices.Equal(heads, of) && s.hasAll(heads) {
 		return true
 	}
 	v := s.viewAt(heads)
@@ -246,57 +273,7 @@ func (s *State) Feeds(device identity.PublicKey) []identity.ID {
 	return ids
 }
 
-// Device returns the profile of a device of a present member.
-func (s *State) Device(key identity.PublicKey) (identity.Profile, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var best identity.Profile
-	for _, p := range s.proofs[key] {
-		if s.role(p.who) > credential.None && (best.Identity.IsZero() || p.who.Compare(best.Identity) < 0) {
-			best = identity.Profile{Identity: p.who, Device: key, Name: s.names[p.who].Name}
-		}
-	}
-	return best, !best.Identity.IsZero()
-}
-
-// Profile returns the profile of an identity that is or was a member.
-func (s *State) Profile(who identity.ID) (identity.Profile, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.names[who]
-	return p, ok
-}
-
-// Members returns the present members, founder first, then by identity.
-func (s *State) Members() []Member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var members []Member
-	for who := range s.to {
-		role := s.role(who)
-		if role == credential.None {
-			continue
-		}
-		m := Member{Profile: s.names[who], Role: role, Devices: slices.Clone(s.devices[who])}
-		m.Identity = who // a member whose devices are not proven has no profile yet
-		members = append(members, m)
-	}
-	founder := s.nodes
-	slices.SortFunc(members, func(a, b Member) int {
-		if a.Identity != b.Identity {
-			switch founder[0].Identity {
-			case a.Identity:
-				return -1
-			case b.Identity:
-				return 1
-			}
-		}
-		return a.Identity.Compare(b.Identity)
-	})
-	return members
-}
-
-func (s *State) known(ids []identity.ID) bool {
+func (s *State) hasAll(ids []identity.ID) bool {
 	for _, id := range ids {
 		if s.byID[id] == nil {
 			return false

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/echofs/echofs/identity"
@@ -10,31 +11,63 @@ import (
 // A node is a credential in the set.
 type node struct {
 	credential.Signed
-	index     int
-	depth     int    // length of the longest way back to the GENESIS
-	past      bitset // all nodes before this one
-	validPast bitset // the grants in past that are in force for somebody who knows only past
+	index int
+	depth int    // length of the longest way back to the GENESIS
+	past  bitset // all nodes before this one
 
-	// Grants only: GENESIS and SET_ROLE.
-	under   *node   // the grant it was made under; nil for GENESIS
-	lineage lineage // of the right that it gives
+	// What somebody sees who knows only past.
+	validPast bitset
+	cutsPast  []deviceCut
+
+	under   *node                 // what it was made under: a grant; for REDEEM the INVITE; nil for GENESIS
+	lineage lineage               // of the right that it gives: of grants and INVITEs
+	invite  credential.InviteBody // of INVITE
+	chain   *chain                // of GENESIS, IMPORT, REDEEM and DEVICE_CUT
+	ends    identity.PublicKey    // of DEVICE_CUT: the device it names
 }
 
+// isGrant reports whether n gives a role.
 func (n *node) isGrant() bool {
-	return n.Kind == credential.Genesis || n.Kind == credential.SetRole
+	return n.Kind == credential.Genesis || n.Kind == credential.SetRole || n.Kind == credential.Redeem
 }
 
 // to returns who receives the grant, and which role.
 func (n *node) to() (identity.ID, credential.Role) {
-	if n.Kind == credential.Genesis {
+	switch n.Kind {
+	case credential.Genesis:
 		return n.Identity, credential.Admin
+	case credential.Redeem:
+		return n.Subject, n.under.Role
 	}
 	return n.Subject, n.Role
 }
 
-// isLeaving reports whether a member ends their own membership.
-func (n *node) isLeaving() bool {
+// isOwn reports whether a member lowers their own role: to none is leaving.
+func (n *node) isOwn() bool {
 	return n.Kind == credential.SetRole && n.Subject == n.Identity
+}
+
+// isLeaving reports whether a member ends their own membership.
+func (n *node) isLeaving() bool { return n.isOwn() && n.Role == credential.None }
+
+// isOwnRevoke reports whether n ends an INVITE of the same author.
+func (n *node) isOwnRevoke(invite *node) bool {
+	return n.Kind == credential.InviteRevoke && n.Identity == invite.Identity
+}
+
+// isSettled reports whether n can be in force or not.
+func (n *node) isSettled() bool {
+	return n.Kind != credential.FeedOpen && n.Kind != credential.Import
+}
+
+// decides reports whether n may change a role or end a device: what entries have
+// to name in Auth.
+func (n *node) decides() bool {
+	switch n.Kind {
+	case credential.FeedOpen, credential.Import, credential.KeyEpoch, credential.ProfileSet, credential.Exclude, credential.Meta:
+		return false
+	}
+	return true
 }
 
 // rank is the seniority that n acts with.
@@ -43,6 +76,19 @@ func (n *node) rank() lineage {
 		return nil
 	}
 	return n.under.lineage
+}
+
+// last reports whether n is settled after everything that admins did: nothing
+// that an admin does rests on it.
+func (n *node) last() bool {
+	switch {
+	case n.Kind == credential.Redeem:
+		return n.under.Role < credential.Admin
+	case n.isOwn() && n.Role > credential.None:
+		_, role := n.under.to()
+		return role < credential.Admin
+	}
+	return false
 }
 
 // A lineage says through which grants a right came from the founder. The
@@ -58,28 +104,45 @@ func (l lineage) compare(other lineage) int {
 	if len(l) != len(other) {
 		return len(l) - len(other)
 	}
-	return slices.CompareFunc(l, other, func(a, b step) int {
+	for i := range l { // a loop of its own: it is asked for very often
+		a, b := &l[i], &other[i]
 		if a.depth != b.depth {
 			return a.depth - b.depth
 		}
-		return a.id.Compare(b.id)
-	})
+		if c := a.id.Compare(b.id); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
-// compareGrants is the order in which resolve settles grants. Every grant
-// comes after those that can make it void.
-func compareGrants(a, b *node) int {
-	if (a.under == nil) != (b.under == nil) {
-		if a.under == nil {
+// compareSettled is the order in which resolve settles nodes. Every node comes
+// after those that can make it void.
+func compareSettled(a, b *node) int {
+	if x, y := a.last(), b.last(); x != y {
+		if y {
 			return -1
 		}
 		return 1
+	} else if !x {
+		if (a.under == nil) != (b.under == nil) {
+			if a.under == nil {
+				return -1
+			}
+			return 1
+		}
+		if c := a.rank().compare(b.rank()); c != 0 {
+			return c
+		}
 	}
-	if c := a.rank().compare(b.rank()); c != 0 {
-		return c
-	}
-	if a.depth != b.depth {
-		return a.depth - b.depth
-	}
-	return a.ID.Compare(b.ID)
+	return compareAge(a, b)
+}
+
+// compareAge orders nodes by (depth, ID).
+func compareAge(a, b *node) int { return cmp.Or(cmp.Compare(a.depth, b.depth), a.ID.Compare(b.ID)) }
+
+// insertNode inserts n in a sorted list.
+func insertNode(list []*node, n *node, compare func(a, b *node) int) []*node {
+	at, _ := slices.BinarySearchFunc(list, n, compare)
+	return slices.Insert(list, at, n)
 }

@@ -87,6 +87,9 @@ func (w *world) step() {
 			w.keep(s, op)
 		}
 	case "grant":
+		if subject == me.Identity() {
+			role = credential.None
+		}
 		if op, err := s.SetRole(me, subject, role, nil, epoch); err == nil {
 			w.keep(s, op)
 			if got := s.Role(subject); got != role {

@@ -7,44 +7,107 @@ import (
 	"github.com/echofs/echofs/identity/credential"
 )
 
-// resolve returns the grants of a set that are in force. The set holds the
-// past of everything in it.
-func (s *State) resolve(set bitset) bitset {
-	valid := make(bitset, len(set))
-	for _, g := range s.grants {
-		if set.has(g.index) && s.inForce(g, valid, set) {
-			valid[g.index/64] |= 1 << (g.index % 64)
+// resolve works out what is in force in the set of v, which holds the past of
+// everything in it.
+func (s *State) resolve(v *view) {
+	v.cuts = s.cutsIn(v.set)
+	v.valid = make(bitset, len(v.set))
+	for _, n := range s.settled {
+		if v.set.has(n.index) && s.inForce(n, v) {
+			v.valid[n.index/64] |= 1 << (n.index % 64)
 		}
 	}
-	return valid
 }
 
-// inForce reports whether g counts in a set whose grants senior to it are
-// settled in valid. That g is well made is known since it was added.
-func (s *State) inForce(g *node, valid, set bitset) bool {
-	if g.under == nil || g.isLeaving() {
+// inForce reports whether n counts in the set of v, of which everything is
+// settled that can make n void. That n is well made is known since it was added.
+func (s *State) inForce(n *node, v *view) bool {
+	switch {
+	case n.under == nil:
+		return true
+	case n.Kind == credential.DeviceCut:
+		return v.cutCounts(n)
+	case n.Kind == credential.Redeem:
+		return s.redeems(n, v)
+	case s.ended(n, n, v):
+		return false
+	case !s.needsRight(n):
 		return true
 	}
-	if !valid.has(g.under.index) {
-		return false
+	return v.valid.has(n.under.index) && !s.stripped(n, n.under, v)
+}
+
+// needsRight reports whether n counts only while the grant it was made under
+// does. Leaving, and what members say about themselves, needs none.
+func (s *State) needsRight(n *node) bool {
+	switch n.Kind {
+	case credential.SetRole:
+		return !n.isLeaving()
+	case credential.InviteRevoke:
+		return !n.isOwnRevoke(s.byID[n.Subject])
+	case credential.Invite, credential.KeyEpoch, credential.Exclude:
+		return true
 	}
-	for _, r := range s.to[g.Identity] {
-		if !set.has(r.index) || !takesBack(r, g.under) {
+	return false
+}
+
+// stripped reports whether the right that under gives was taken back before n
+// was made by it.
+func (s *State) stripped(n, under *node, v *view) bool {
+	who, _ := under.to()
+	for _, r := range s.to[who] {
+		if !v.set.has(r.index) || !takesBack(r, under) {
 			continue
 		}
-		if r.isLeaving() {
-			if g.past.has(r.index) {
-				return false // its author had left
+		if r.isOwn() {
+			if n.past.has(r.index) && !s.ended(r, r, v) {
+				return true // its author had given it up
 			}
 			continue // what they did before, or at the same time, stands
 		}
-		// A senior took back the right that g was made with. What they had
+		// A senior took back the right that n was made with. What they had
 		// not seen is void, whether it is concurrent or only claims to be.
-		if valid.has(r.index) && !r.past.has(g.index) {
+		if v.valid.has(r.index) && !r.past.has(n.index) {
+			return true
+		}
+	}
+	return false
+}
+
+// redeems reports whether a REDEEM counts: as an act of who made the INVITE.
+func (s *State) redeems(n *node, v *view) bool {
+	invite := n.under
+	if !v.valid.has(invite.index) || s.stripped(n, invite.under, v) || s.ended(n, invite, v) {
+		return false
+	}
+	for _, r := range s.revokes[invite.ID] {
+		if v.set.has(r.index) && !r.past.has(n.index) && s.countsAgainst(r, invite, v) {
 			return false
 		}
 	}
-	return true
+	var used []identity.ID
+	for _, m := range s.redeemed[invite.ID] {
+		if m == n || compareAge(m, n) > 0 {
+			break
+		}
+		if v.valid.has(m.index) && !slices.Contains(used, m.Subject) {
+			if m.Subject == n.Subject {
+				return true // once more by whom it has admitted
+			}
+			used = append(used, m.Subject)
+		}
+	}
+	return len(used) < int(invite.invite.Uses)
+}
+
+// countsAgainst reports whether an INVITE_REVOKE counts against its INVITE: one by
+// the same author always, one by another admin if it is in force, and against an
+// INVITE of admins only if senior.
+func (s *State) countsAgainst(r, invite *node, v *view) bool {
+	if r.isOwnRevoke(invite) {
+		return !s.ended(r, r, v)
+	}
+	return v.valid.has(r.index) && (invite.Role < credential.Admin || r.rank().compare(invite.lineage) < 0)
 }
 
 // roleIn returns the highest role of who among the grants in force in v.
@@ -58,31 +121,51 @@ func (s *State) roleIn(v *view, who identity.ID) credential.Role {
 			best = role
 		}
 	}
+	if v.roles == nil {
+		v.roles = map[identity.ID]credential.Role{}
+	}
 	v.roles[who] = best
 	return best
 }
 
-// lowered reports whether a grant in force in v takes back what g gave.
+// lowered reports whether something in v takes back what the grant g gave.
 func (s *State) lowered(g *node, v *view) bool {
 	who, _ := g.to()
-	return slices.ContainsFunc(s.to[who], func(r *node) bool {
-		return v.valid.has(r.index) && takesBack(r, g)
-	})
+	for _, r := range s.to[who] {
+		if v.set.has(r.index) && takesBack(r, g) && s.lowers(r, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// lowers reports whether a SET_ROLE counts as far as it takes something away:
+// that of a member from themselves whatever became of their right to it.
+func (s *State) lowers(r *node, v *view) bool {
+	if r.isOwn() {
+		return !s.ended(r, r, v)
+	}
+	return v.valid.has(r.index)
 }
 
 // takesBack reports whether r, a grant to the same identity as g, takes back
 // what g gave, if r is in force.
 func takesBack(r, g *node) bool {
 	_, role := g.to()
-	if r.Kind != credential.SetRole || r.Role >= role || g.past.has(r.index) {
-		return false // no less, or g was given in the knowledge of r
+	if r.Kind != credential.SetRole || r.Role >= role || g == r {
+		return false
 	}
-	if r.isLeaving() {
-		return true
+	if r.isOwn() {
+		return !g.past.has(r.index)
 	}
 	if role == credential.Admin && r.rank().compare(g.lineage) >= 0 {
 		return false // only seniors lower an admin
 	}
+	if g.Kind == credential.Redeem {
+		// An invitation speaks for nobody in particular: whoever was lowered
+		// is not raised by one that was made without knowing it.
+		return !g.under.past.has(r.index)
+	}
 	// If the two did not know of each other, the senior author prevails.
-	return r.past.has(g.index) || r.rank().compare(g.rank()) <= 0
+	return !g.past.has(r.index) && (r.past.has(g.index) || r.rank().compare(g.rank()) <= 0)
 }

@@ -1,51 +1,263 @@
 package membership
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 )
 
-// Stands reports whether an entry counts for its own sake, given everything
-// that is known now: its author might write at auth even in the light of what
-// came to be known later, and no lowering of their role that the author did
-// not know of cuts the feed before it. An entry that does not stand counts all
-// the same if one that stands builds on it.
-//
-// Unlike RoleAt the answer changes as credentials arrive: whoever relies on it
-// has to ask again, and be ready to withdraw an entry.
-func (s *State) Stands(entry credential.Cut, auth []identity.ID) bool {
+// MayWrite reports why an entry of a feed whose author knew auth can never
+// count: by auth and its past, its author was not editor or its device was cut.
+// The answer stays the same for ever. Feed and auth must be known.
+func (s *State) MayWrite(feed identity.ID, auth []identity.ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	feed, then := s.byID[entry.Feed], s.viewAt(auth)
-	if feed == nil || feed.Kind != credential.FeedOpen || then == nil {
+	f, v := s.byID[feed], s.viewAt(auth)
+	if f == nil || f.Kind != credential.FeedOpen || v == nil {
+		return fmt.Errorf("its feed, or what its author knew of the members, is not known: %w", ErrInvalid)
+	}
+	if v.isCut(f.Device, f.Identity) {
+		return fmt.Errorf("its device was cut: %w", ErrInvalid)
+	}
+	if role := s.roleIn(v, f.Identity); role < credential.Editor {
+		return fmt.Errorf("its author was %v, not editor: %w", role, ErrInvalid)
+	}
+	return nil
+}
+
+// A Judge says which entries stand, by all that was known when it was made.
+type Judge struct {
+	s   *State
+	now *view
+}
+
+// Judge returns the judge of now.
+func (s *State) Judge() Judge {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.nodes) == 0 {
+		return Judge{s, &view{}}
+	}
+	return Judge{s, s.now()}
+}
+
+// A Bound says which entries of a feed, whose author knew the same, stand.
+type Bound struct {
+	none bool
+	cuts []credential.Cut
+}
+
+// Keeps reports whether the entry of a number stands.
+func (b Bound) Keeps(seq uint64, id identity.ID) bool {
+	if b.none {
 		return false
 	}
-	author, now := feed.Identity, s.now()
-	if s.roleAmong(author, then.set, now) < credential.Editor {
-		return false
-	}
-	for _, r := range s.to[author] {
-		if !now.valid.has(r.index) || then.set.has(r.index) || r.Role >= credential.Editor || r.Kind != credential.SetRole {
-			continue
-		}
-		if s.roleAmong(author, then.set.with(r.index), now) < credential.Editor && !keeps(r.Cuts, entry) {
+	for _, c := range b.cuts {
+		if seq > c.Seq || seq == c.Seq && id != c.ID {
 			return false
 		}
 	}
 	return true
 }
 
-// roleAmong is the role by the grants of a set that are in force now.
-func (s *State) roleAmong(who identity.ID, set bitset, now *view) credential.Role {
-	return s.roleIn(&view{set: set, valid: set.intersect(now.valid), roles: map[identity.ID]credential.Role{}}, who)
+// Bound returns which entries of a feed stand whose author knew auth, given that
+// they may be there at all: the author might write at auth even in the light of
+// what came to be known later, and nothing that they did not know of lowers them
+// or cuts their device before that entry.
+func (j Judge) Bound(feed identity.ID, auth []identity.ID) Bound {
+	s := j.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, then := s.byID[feed], s.viewAt(auth)
+	if f == nil || f.Kind != credential.FeedOpen || then == nil || s.roleAmong(f.Identity, then.set, j.now) < credential.Editor {
+		return Bound{none: true}
+	}
+	var b Bound
+	for _, r := range s.to[f.Identity] {
+		if r.Kind != credential.SetRole || r.Role >= credential.Editor || !j.now.set.has(r.index) || then.set.has(r.index) || !s.lowers(r, j.now) {
+			continue
+		}
+		if s.roleAmong(f.Identity, then.set.with(r.index), j.now) < credential.Editor {
+			b.cut(r, feed)
+		}
+	}
+	for i := range j.now.cuts {
+		if c := &j.now.cuts[i]; c.by.Identity == f.Identity && s.firstCut(c, f.Device, j.now) && !then.set.has(c.by.index) && !s.byRemoved(c.by, j.now) {
+			b.cut(c.by, feed)
+		}
+	}
+	return b
 }
 
-// keeps reports whether cuts leave an entry standing.
-func keeps(cuts []credential.Cut, entry credential.Cut) bool {
-	for _, c := range cuts {
-		if c.Feed == entry.Feed {
-			return entry.Seq < c.Seq || entry.Seq == c.Seq && entry.ID == c.ID
+func (b *Bound) cut(by *node, feed identity.ID) {
+	i := slices.IndexFunc(by.Cuts, func(c credential.Cut) bool { return c.Feed == feed })
+	if i < 0 {
+		b.none = true
+		return
+	}
+	b.cuts = append(b.cuts, by.Cuts[i])
+}
+
+// firstCut reports whether c ends a device that none in c's past ends.
+func (s *State) firstCut(c *deviceCut, device identity.PublicKey, v *view) bool {
+	if !c.counts || !c.ends[device] {
+		return false
+	}
+	for i := range v.cuts {
+		e := &v.cuts[i]
+		if e.counts && e.by.Identity == c.by.Identity && e.ends[device] && c.by.past.has(e.by.index) {
+			return false
+		}
+	}
+	return true
+}
+
+// byRemoved reports whether a cut is by somebody who had been removed without
+// knowing: what the removal leaves standing is out of its reach.
+func (s *State) byRemoved(cut *node, v *view) bool {
+	for _, r := range s.to[cut.Identity] {
+		if r.Kind == credential.SetRole && r.Role == credential.None && !r.isOwn() && v.valid.has(r.index) &&
+			!r.past.has(cut.index) && !cut.past.has(r.index) &&
+			s.roleAmong(cut.Identity, cut.past.with(r.index), v) == credential.None {
+			return true
 		}
 	}
 	return false
+}
+
+// roleAmong is the role by the grants of a set that are in force in now.
+func (s *State) roleAmong(who identity.ID, set bitset, now *view) credential.Role {
+	best := credential.None
+	for _, g := range s.to[who] {
+		if _, role := g.to(); role > best && set.has(g.index) && now.valid.has(g.index) && !s.loweredAmong(g, set, now) {
+			best = role
+		}
+	}
+	return best
+}
+
+func (s *State) loweredAmong(g *node, set bitset, now *view) bool {
+	who, _ := g.to()
+	for _, r := range s.to[who] {
+		if set.has(r.index) && now.set.has(r.index) && takesBack(r, g) && s.lowers(r, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// Excluded returns the entries that EXCLUDEs in force name. An admin excludes
+// entries of those whom they might lower, and their own.
+func (j Judge) Excluded() map[identity.ID]bool {
+	s := j.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	excluded := map[identity.ID]bool{}
+	for _, x := range s.excludes {
+		if !j.now.valid.has(x.index) {
+			continue
+		}
+		for _, c := range x.Cuts {
+			if f := s.byID[c.Feed]; f != nil && f.Kind == credential.FeedOpen && j.now.set.has(f.index) && s.mayExclude(x, f.Identity, j.now) {
+				excluded[c.ID] = true
+			}
+		}
+	}
+	return excluded
+}
+
+func (s *State) mayExclude(x *node, author identity.ID, v *view) bool {
+	return x.Identity == author || !slices.ContainsFunc(s.to[author], func(g *node) bool {
+		_, role := g.to()
+		return role == credential.Admin && v.valid.has(g.index) && !s.lowered(g, v) && x.rank().compare(g.lineage) >= 0
+	})
+}
+
+// Pins returns the entries of a feed that lowerings and cuts in force leave
+// standing last: they say which branch of a fork counts, the first before the
+// others.
+func (j Judge) Pins(feed identity.ID) []credential.Cut {
+	s := j.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.byID[feed]
+	if f == nil || f.Kind != credential.FeedOpen {
+		return nil
+	}
+	var by []*node
+	for _, r := range s.to[f.Identity] {
+		if r.Kind == credential.SetRole && r.Role < credential.Editor && j.now.set.has(r.index) && s.lowers(r, j.now) {
+			by = append(by, r)
+		}
+	}
+	for i := range j.now.cuts {
+		if c := &j.now.cuts[i]; c.by.Identity == f.Identity && c.counts && c.ends[f.Device] && !s.byRemoved(c.by, j.now) {
+			by = append(by, c.by)
+		}
+	}
+	slices.SortFunc(by, compareSettled)
+	var pins []credential.Cut
+	for _, n := range by {
+		for _, c := range n.Cuts {
+			if c.Feed == feed {
+				pins = append(pins, c)
+			}
+		}
+	}
+	return pins
+}
+
+// Stands reports whether an entry stands by itself, as Judge and Bound say.
+func (s *State) Stands(entry credential.Cut, auth []identity.ID) bool {
+	return s.Judge().Bound(entry.Feed, auth).Keeps(entry.Seq, entry.ID)
+}
+
+// generation is Generation of a number of nodes.
+type generation struct {
+	of    int
+	value uint64
+}
+
+// Generation changes whenever the verdict on some entry may have: a removal, a
+// device cut or an exclusion came into force or fell, or a grant did. It is a
+// function of the set.
+func (s *State) Generation() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.nodes) == 0 || s.verdicts.of == len(s.nodes) {
+		return s.verdicts.value
+	}
+	v, h := s.now(), sha256.New()
+	for _, n := range s.settled {
+		in := v.valid.has(n.index)
+		switch {
+		case n.isOwn():
+			in = s.lowers(n, v)
+		case n.isGrant() && (n.Kind != credential.SetRole || n.Role >= credential.Editor):
+			if in {
+				continue // what gives something changes no verdict until it falls
+			}
+		case n.Kind != credential.SetRole && n.Kind != credential.DeviceCut && n.Kind != credential.Exclude:
+			continue
+		}
+		h.Write(n.ID[:])
+		if in {
+			h.Write([]byte{1})
+		} else {
+			h.Write([]byte{0})
+		}
+	}
+	for i := range v.cuts { // which devices end may change with what is proven
+		for _, device := range s.devices[v.cuts[i].by.Identity] {
+			if v.cuts[i].ends[device] {
+				h.Write(device[:])
+			}
+		}
+	}
+	s.verdicts = generation{len(s.nodes), binary.BigEndian.Uint64(h.Sum(nil))}
+	return s.verdicts.value
 }
