@@ -27,6 +27,7 @@ import (
 	"iter"
 
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
 	"github.com/echofs/echofs/identity/membership"
 )
 
@@ -73,17 +74,18 @@ func Dead(m *membership.State, entries iter.Seq[Entry], forks []Fork) map[identi
 
 // A log is the entries by number, in causal order.
 type log struct {
-	judge  membership.Judge
-	forks  []Fork
-	forked map[identity.ID]bool // feeds
-	bounds map[bound]membership.Bound
-	out    map[identity.ID]bool // excluded and losers
+	judge   membership.Judge
+	forks   []Fork
+	forked  map[identity.ID]bool // feeds
+	bounds  map[bound]membership.Bound
+	exclude map[credential.Cut]bool
 
 	number map[identity.ID]int32
 	ids    []identity.ID
 	from   []int32 // where in past the direct past of each begins
 	past   []int32
 	counts []bool
+	out    []bool                  // excluded or, since settleForks, lost
 	places map[identity.ID][]place // of forked feeds
 }
 
@@ -100,7 +102,7 @@ type place struct {
 
 func newLog(judge membership.Judge, forks []Fork) *log {
 	l := &log{
-		judge: judge, forks: forks, out: judge.Excluded(),
+		judge: judge, forks: forks, exclude: judge.Excluded(),
 		forked: map[identity.ID]bool{}, bounds: map[bound]membership.Bound{}, number: map[identity.ID]int32{}, places: map[identity.ID][]place{},
 	}
 	for _, f := range forks {
@@ -125,6 +127,7 @@ func (l *log) add(e *Entry) {
 		}
 	}
 	l.counts = append(l.counts, l.boundOf(e).Keeps(e.Seq, e.ID))
+	l.out = append(l.out, l.exclude[credential.Cut{Feed: e.Feed, Seq: e.Seq, ID: e.ID}])
 	if l.forked[e.Feed] {
 		l.places[e.Feed] = append(l.places[e.Feed], place{e.Seq, e.ID, e.Prev})
 	}
@@ -174,7 +177,9 @@ func (l *log) adopt() {
 // settleForks puts out the loser of each fork.
 func (l *log) settleForks() {
 	for _, f := range l.forks {
-		l.out[l.loser(f)] = true
+		if n, ok := l.number[l.loser(f)]; ok {
+			l.out[n] = true
+		}
 	}
 }
 
@@ -207,8 +212,8 @@ func (l *log) loser(f Fork) identity.ID {
 // bury makes nothing count that is out or builds on something that is.
 func (l *log) bury() {
 	buried := make([]bool, len(l.ids))
-	for n, id := range l.ids {
-		buried[n] = l.out[id]
+	for n := range l.ids {
+		buried[n] = l.out[n]
 		for _, p := range l.pastOf(n) {
 			buried[n] = buried[n] || buried[p]
 		}

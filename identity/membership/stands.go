@@ -152,18 +152,18 @@ func (s *State) loweredAmong(g *node, set bitset, now *view) bool {
 
 // Excluded returns the entries that EXCLUDEs in force name. An admin excludes
 // entries of those whom they might lower, and their own.
-func (j Judge) Excluded() map[identity.ID]bool {
+func (j Judge) Excluded() map[credential.Cut]bool {
 	s := j.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	excluded := map[identity.ID]bool{}
+	excluded := map[credential.Cut]bool{}
 	for _, x := range s.excludes {
 		if !j.now.valid.has(x.index) {
 			continue
 		}
 		for _, c := range x.Cuts {
 			if f := s.byID[c.Feed]; f != nil && f.Kind == credential.FeedOpen && j.now.set.has(f.index) && s.mayExclude(x, f.Identity, j.now) {
-				excluded[c.ID] = true
+				excluded[c] = true
 			}
 		}
 	}
