@@ -27,10 +27,8 @@ func fsxOps(t *testing.T) int {
 	return n
 }
 
-// TestFsx does random operations on the bytes of one file and compares with a
-// model, while a second device edits other files.
-func TestFsx(t *testing.T) {
-	folders := serve(t, 2)
+// fsxSeed is where random numbers begin; FSX_SEED repeats a run.
+func fsxSeed(t *testing.T) uint64 {
 	seed := rand.Uint64()
 	if s := os.Getenv("FSX_SEED"); s != "" {
 		var err error
@@ -39,6 +37,14 @@ func TestFsx(t *testing.T) {
 		}
 	}
 	t.Logf("FSX_SEED=%d", seed)
+	return seed
+}
+
+// TestFsx does random operations on the bytes of one file and compares with a
+// model, while a second device edits other files.
+func TestFsx(t *testing.T) {
+	folders := serve(t, 2)
+	seed := fsxSeed(t)
 	stop := make(chan struct{})
 	var other sync.WaitGroup
 	other.Go(func() {
