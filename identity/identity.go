@@ -1,17 +1,17 @@
-// Package identity owns keys: who a person is, which devices act for them, and
-// what those devices sign.
+// Package identity owns what is stated about a person: which devices act for
+// them, what those are called, which words recover everything; and what a device
+// signs and opens.
 //
-// An identity is named by the hash of its genesis statement, which the
-// identity key and the first device's key both signed. The identity key is
-// forgotten at once; from then on only device keys sign. A statement is signed
-// for a context (Ed25519ctx), so a signature made for one purpose proves
-// nothing for another.
+// An identity is a set of signed statements, each with the ones its author knew
+// of. It is named by the hash of the first, which the identity key and the first
+// device's key both signed. The identity key is forgotten at once; from then on
+// devices sign, and the recovery keys. A statement is signed for a context
+// (Ed25519ctx), so a signature made for one purpose proves nothing for another.
 //
 // # Concurrency
 //
-// A Device never changes after it is made; every method and function may be
-// called from any goroutine. Create and Load expect that one process at a time
-// uses a folder; the daemon's lock on its home sees to that.
+// A Halo never changes. A Device learns more about its identity; every method
+// and function may be called from any goroutine.
 package identity
 
 import "crypto/ed25519"

@@ -8,7 +8,7 @@ import (
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/crdt/tree"
-	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/keystore"
 )
 
 // A life is what the log of a space says about one node: every name that it
@@ -31,7 +31,7 @@ func (d *Device) lives() map[tree.NodeID]*life {
 			d.w.t.Fatal(err)
 		}
 	}
-	device, err := identity.Load(filepath.Join(d.home, "identity"))
+	device, err := keystore.Load(filepath.Join(d.home, "identity"), keystore.Config{})
 	check(err)
 	spaces, err := os.ReadDir(filepath.Join(d.home, "spaces"))
 	check(err)

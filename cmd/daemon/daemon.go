@@ -30,6 +30,7 @@ import (
 	"github.com/echofs/echofs/fs/fusefs"
 	"github.com/echofs/echofs/fs/vfs"
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/keystore"
 	"github.com/echofs/echofs/kube/web"
 	"github.com/echofs/echofs/net/mesh"
 	"github.com/echofs/echofs/net/signaling"
@@ -187,7 +188,7 @@ func (d *daemon) part(name string) *slog.Logger { return d.log.With("part", name
 // is called.
 func (d *daemon) openIdentity() (forget func() error, err error) {
 	dir := filepath.Join(d.Home, "identity")
-	d.device, err = identity.Load(dir)
+	d.device, err = keystore.Load(dir, keystore.Config{})
 	if err == nil {
 		if d.Name != "" && d.Name != d.device.Name() {
 			d.log.Warn(fmt.Sprintf("--name is ignored: this device is called %s since its first run", d.device.Name()))
@@ -207,7 +208,10 @@ func (d *daemon) openIdentity() (forget func() error, err error) {
 	if err := identity.CheckName(name); err != nil {
 		return nil, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--name %q: %v", name, err), Next: "for example --name ann@laptop", Err: err}
 	}
-	if d.device, err = identity.Create(dir, name); err != nil {
+	if d.device, err = identity.NewDevice(nil, name); err != nil {
+		return nil, fmt.Errorf("making the identity of this device: %w", err)
+	}
+	if _, err = keystore.Create(dir, d.device, nil, keystore.File, nil, keystore.Config{}); err != nil {
 		return nil, fmt.Errorf("making the identity of this device: %w", err)
 	}
 	return func() error { return os.RemoveAll(dir) }, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/blob"
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/keystore"
 )
 
 func TestLock(t *testing.T) {
@@ -166,12 +167,15 @@ func TestFailedFirstRun(t *testing.T) {
 	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an identity is left: %v", err)
 	}
-	made, err := identity.Create(dir, "ann")
+	made, err := identity.NewDevice(nil, "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := keystore.Create(dir, made, nil, keystore.File, nil, keystore.Config{}); err != nil {
+		t.Fatal(err)
+	}
 	fails()
-	if kept, err := identity.Load(dir); err != nil || kept.Identity() != made.Identity() {
+	if kept, err := keystore.Load(dir, keystore.Config{}); err != nil || kept.Identity() != made.Identity() {
 		t.Errorf("the identity is not what it was: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/keystore"
 )
 
 // crashDir, in the environment, makes the test binary a writer to be killed.
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // writeUntilKilled changes a space and says each change that was acknowledged.
 func writeUntilKilled(dir string) error {
-	d, err := identity.Load(filepath.Join(dir, "identity"))
+	d, err := keystore.Load(filepath.Join(dir, "identity"), keystore.Config{})
 	if err != nil {
 		return err
 	}
@@ -77,8 +78,11 @@ func writeUntilKilled(dir string) error {
 // TestKill9 kills a writer again and again: what it acknowledged is there.
 func TestKill9(t *testing.T) {
 	dir := t.TempDir()
-	d, err := identity.Create(filepath.Join(dir, "identity"), "anna")
+	d, err := identity.NewDevice(nil, "anna")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keystore.Create(filepath.Join(dir, "identity"), d, nil, keystore.File, nil, keystore.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	cfg := Config{Dir: filepath.Join(dir, "space"), Device: d, Log: testLog(t)}
