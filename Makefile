@@ -4,7 +4,7 @@ GO   ?= go
 TIME ?= 1m
 RACE := ./identity ./crdt/store ./crdt/blob ./crdt/feed ./crdt/space ./net/... ./fs/vfs ./kube/... ./cmd/daemon ./cmd/localapi
 
-.PHONY: build test race bench editors life fuzz lint demo plug fsx storm posix clean
+.PHONY: build test race bench editors watchers life fuzz lint demo plug fsx storm posix clean
 
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
@@ -21,6 +21,9 @@ bench: ## what we aim at, beside the rivals in the same run; then the benchmarks
 
 editors: ## the matrix of editors and tools, written to docs/editors.md
 	$(GO) test -count=1 -timeout 10m -run '^TestEditorMatrix$$' ./integration -update
+
+watchers: ## the matrix of programs that watch, written to docs/watchers.md
+	$(GO) test -count=1 -timeout 10m -v -run '^TestWatcherMatrix$$' ./integration -update
 
 life: ## vim and VS Code's sequence save one file on two devices at random for five minutes
 	$(GO) test -count=1 -timeout 15m -v -run '^TestLife$$' ./integration -life 5m -seed 0

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var update = flag.Bool("update", false, "write docs/editors.md as TestEditorMatrix finds it")
+var update = flag.Bool("update", false, "write docs/editors.md and docs/watchers.md as the tests find it")
 
 const matrixDoc = "../docs/editors.md"
 

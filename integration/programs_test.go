@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -134,7 +136,7 @@ func ed() editor {
 // vscode needs node, and a package that is installed when it is first used.
 func vscode(w *World) editor {
 	w.t.Helper()
-	dir := watcherPackage(w)
+	dir := nodePackage(w, "vscode")
 	command := func(s *Terminal, line string) {
 		s.Type(line + enter)
 		s.Shows("it is done")
@@ -148,12 +150,33 @@ func vscode(w *World) editor {
 		drop:   func(s *Terminal) { command(s, "drop") },
 		save:   func(s *Terminal) { command(s, "save") },
 		quit:   typing("quit" + enter),
-		look: func(s *Terminal) {
-			s.Shows("the watcher calls")
-			command(s, "revert")
-		},
-		looks: "its watcher is told; Revert File",
+		// It prints what it loads; see matrix.
+		look:  func(s *Terminal) { s.Shows(`\nlast\n`) },
+		looks: "nothing: its watcher is told",
 	}
+}
+
+// until types keys, again and again, until the program prints text. It may need
+// to be asked more than once: just after a save vim is told of that.
+func (s *Terminal) until(text, keys string) {
+	s.w.t.Helper()
+	tries := 0
+	s.w.Eventually(fmt.Sprintf("%s shows %q", s.name, text), func() error {
+		s.mu.Lock()
+		fresh := printed(s.output[s.seen:])
+		found := strings.Contains(fresh, text)
+		if found {
+			s.seen = len(s.output)
+		}
+		s.mu.Unlock()
+		if found {
+			return nil
+		}
+		if tries++; tries%50 == 1 {
+			s.Type(keys)
+		}
+		return fmt.Errorf("it shows %q", tailOf(fresh, 500))
+	})
 }
 
 // commonEditors are those that everybody has.
@@ -170,6 +193,11 @@ func commonEditors() []editor {
 func editorsWithScreen() []editor {
 	auto := vim("vim, autoread", "with `autoread`; `:checktime` after others have saved", "--cmd", "set autoread")
 	auto.idle = typing(":checktime" + enter)
+	auto.look = func(s *Terminal) { s.until("last", ":checktime"+enter) }
+	auto.looks = "`:checktime`, which loads nothing into a changed buffer"
+	revert := emacs("emacs, auto-revert", "with `global-auto-revert-mode`, which watches", "--eval", "(global-auto-revert-mode)")
+	revert.look = func(s *Terminal) { s.Shows("last") }
+	revert.looks = "nothing: it is told"
 	common := commonEditors()
 	nanos := slices.IndexFunc(common, func(e editor) bool { return e.program == "nano" })
 	return slices.Concat(common[:nanos],
@@ -178,6 +206,7 @@ func editorsWithScreen() []editor {
 		[]editor{
 			nano("nano -B", "copies to `doc~`, truncates, writes", "-B"),
 			emacs("emacs -nw", "lock link, renames to `doc~`, creates"),
+			revert,
 			micro(),
 			ed(),
 		})
@@ -199,34 +228,25 @@ func (e editor) start(w *World, dir, file string) *Terminal {
 	return w.Terminal(dir, e.program, append(e.args[:len(e.args):len(e.args)], file)...)
 }
 
-var installWatcher sync.Mutex // one installation at a time
+var installing sync.Mutex // one installation at a time
 
-// watcherPackage installs @parcel/watcher in a folder that lives as long as the
-// tests, and returns that.
-func watcherPackage(w *World) string {
+// nodePackage installs what a folder of testdata needs in a copy of it that
+// lives as long as the tests, and returns that.
+func nodePackage(w *World, name string) string {
 	w.t.Helper()
-	installWatcher.Lock()
-	defer installWatcher.Unlock()
-	dir := filepath.Join(os.TempDir(), "vscode")
+	installing.Lock()
+	defer installing.Unlock()
+	dir := filepath.Join(os.TempDir(), "node-"+name)
 	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err == nil {
 		return dir
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
 		w.t.Fatal(err)
-	}
-	for _, name := range []string{"package.json", "package-lock.json", "editor.js"} {
-		text, err := os.ReadFile(filepath.Join("testdata", "vscode", name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
 	}
 	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--fetch-retries=5")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		w.t.Fatalf("installing @parcel/watcher (is node there? apt-get install nodejs npm): %v\n%s", err, out)
+		w.t.Fatalf("installing the packages of testdata/%s (is node there? apt-get install nodejs npm): %v\n%s", name, err, out)
 	}
 	return dir
 }
