@@ -256,9 +256,24 @@ func (at workplace) do(t task) error {
 			return err
 		}
 		defer unix.Close(old)
-		return unix.Renameat(old, t.OldName, dir, t.Name)
+		return rename(old, t.OldName, dir, t.Name)
 	}
 	return unix.EINVAL
+}
+
+// rename renames. Where somebody has just looked up a folder by its new name,
+// the kernel knows it there, and cannot take it back while it renames: ESTALE.
+// It can when the old name is looked up by itself.
+func rename(old int, from string, dir int, to string) error {
+	for range 20 {
+		err := unix.Renameat(old, from, dir, to)
+		if err != unix.ESTALE {
+			return err
+		}
+		var st unix.Stat_t
+		_ = unix.Fstatat(old, from, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return unix.ESTALE
 }
 
 var (
