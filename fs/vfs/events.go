@@ -15,10 +15,9 @@ func (v *volume) events(events []space.Event) {
 			out = append(out, v.restricted()...)
 			continue
 		}
-		if v.tree.ours(e) {
-			continue
+		if e, is := v.tree.news(e); is {
+			out = append(out, v.aliased(v.event(e))...)
 		}
-		out = append(out, v.aliased(v.event(e))...)
 	}
 	v.fs.queue.add(out...)
 }

@@ -25,12 +25,18 @@ type shared struct {
 }
 
 // A cause is a change of ours whose event is still to come. The kernel knows
-// what it asked for itself and must not be told again.
+// what it asked for itself and must not be told again. A node can move between
+// two moves of ours, as when what had its name before goes: that is news.
 type cause struct {
-	op     space.EventOp
-	node   space.NodeID // zero for Created
-	parent space.NodeID
-	name   string
+	op   space.EventOp
+	node space.NodeID // zero for Created
+	from spot         // of Moved
+	to   spot         // of Created and Moved
+}
+
+type spot struct {
+	dir  space.NodeID
+	name string
 }
 
 // causeKept is how long an event may take. One that never comes must not hide
@@ -91,7 +97,7 @@ func (s *shared) create(parent space.NodeID, name string, n space.New, p payload
 		}
 		n.Content = c
 	}
-	k := s.cause(cause{op: space.Created, parent: parent, name: name})
+	k := s.cause(cause{op: space.Created, to: spot{parent, name}})
 	info, err := s.space.Create(parent, name, n)
 	return info, s.caused(k, err)
 }
@@ -121,16 +127,26 @@ func (s *shared) move(id, parent space.NodeID, name string, replace bool) error 
 			over = s.cause(cause{op: space.Removed, node: old.ID})
 		}
 	}
-	k := s.cause(cause{op: space.Moved, node: id})
-	_, err := s.space.Move(id, parent, name, replace)
-	if err != nil && over != (cause{}) {
-		s.caused(over, err)
+	before, err := s.space.Stat(id)
+	if err != nil {
+		return s.caused(over, err)
 	}
+	k := s.cause(cause{space.Moved, id, spot{before.Parent, before.Name}, spot{parent, name}})
+	_, err = s.space.Move(id, parent, name, replace)
+	s.caused(over, err)
 	return s.caused(k, err)
 }
 
 func (s *shared) exchange(a, b space.NodeID) error {
-	ka, kb := s.cause(cause{op: space.Moved, node: a}), s.cause(cause{op: space.Moved, node: b})
+	var at [2]spot
+	for i, id := range []space.NodeID{a, b} {
+		info, err := s.space.Stat(id)
+		if err != nil {
+			return spaceErr(err)
+		}
+		at[i] = spot{info.Parent, info.Name}
+	}
+	ka, kb := s.cause(cause{space.Moved, a, at[0], at[1]}), s.cause(cause{space.Moved, b, at[1], at[0]})
 	err := s.space.Exchange(a, b)
 	s.caused(ka, err)
 	return s.caused(kb, err)
@@ -191,23 +207,44 @@ func (s *shared) forget(c cause) {
 	s.takeLocked(c)
 }
 
-// ours reports whether an event is the echo of a change of ours.
-func (s *shared) ours(e space.Event) bool {
+// news is what an event tells the kernel, unless it is the echo of a change of
+// ours. What moved by a call of ours to another place than it was to is there
+// for the kernel: somebody else has a better right to that name.
+func (s *shared) news(e space.Event) (space.Event, bool) {
 	if e.Remote {
-		return false
+		return e, true
 	}
 	c := cause{op: e.Op, node: e.ID}
-	if e.Op == space.Created {
-		c = cause{op: e.Op, parent: e.Parent, name: e.Name}
+	switch e.Op {
+	case space.Created:
+		c = cause{op: e.Op, to: spot{e.Parent, e.Name}}
+	case space.Moved:
+		c.from, c.to = spot{e.OldParent, e.OldName}, spot{e.Parent, e.Name}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Op == space.Attr { // comes alone or after any other event of the node
-		return s.now().Sub(s.recent[e.ID]) < causeKept
+		return e, s.now().Sub(s.recent[e.ID]) >= causeKept
 	}
+	if s.expectedLocked(c) {
+		return e, false
+	}
+	if e.Op == space.Moved {
+		for k := range s.expect {
+			if k.op == e.Op && k.node == e.ID && k.from == c.from && s.expectedLocked(k) {
+				e.OldParent, e.OldName = k.to.dir, k.to.name
+				return e, true
+			}
+		}
+	}
+	return e, true
+}
+
+// expectedLocked reports whether a change of ours is still to be told of, and
+// takes it for told.
+func (s *shared) expectedLocked(c cause) bool {
 	for len(s.expect[c]) > 0 {
-		at := s.takeLocked(c)
-		if s.now().Sub(at) < causeKept {
+		if s.now().Sub(s.takeLocked(c)) < causeKept {
 			return true
 		}
 	}
