@@ -107,30 +107,72 @@ func (s *Space) takeEntry(e *feed.Entry, u *unpacked) (bool, error) {
 		return false, nil
 	case errors.Is(err, errKnown):
 		return false, nil
+	case errors.Is(err, errDead):
+		return s.takeDead(e, ops)
+	case errors.As(err, new(errParted)):
+		return false, &Refused{Feed: e.Feed, Seq: e.Seq, Reason: err.Error(), Parted: true}
 	case errors.As(err, new(hereError)):
 		s.log.Error("entry cannot be taken now", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "err", err)
 		return false, err
 	case err != nil:
-		bad := &Refused{e.Feed, e.Seq, err.Error()}
+		bad := &Refused{Feed: e.Feed, Seq: e.Seq, Reason: err.Error()}
 		s.complain("entry refused", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq, "reason", bad.Reason)
 		return false, bad
 	}
-	err = s.storeCredentials()
-	if err == nil && e.Feed == s.feed { // from before this device lost some of its files
-		err = s.retire()
-	}
-	if err != nil {
-		s.forget(edits)
-		return false, err
-	}
-	// The journal has it before anything shows it, so that what the user does
-	// next, perhaps building on it, can be replayed after a crash.
-	if err := s.journal.Append(append([]byte{frameRemote}, e.Raw...)); err != nil {
+	if err := s.beforeEntry(e); err != nil {
 		s.forget(edits)
 		return false, err
 	}
 	s.applyEntry(e, ops, edits)
 	return true, nil
+}
+
+// beforeEntry makes what must survive before an entry is applied. The journal
+// has it before anything shows it, so that what the user does next, perhaps
+// building on it, can be replayed after a crash.
+func (s *Space) beforeEntry(e *feed.Entry) error {
+	if err := s.storeCredentials(); err != nil {
+		return err
+	}
+	if e.Feed == s.feed { // from before this device lost some of its files
+		if err := s.retire(); err != nil {
+			return err
+		}
+	}
+	return s.journal.Append(append([]byte{frameRemote}, e.Raw...))
+}
+
+// takeDead takes an entry that does not count now.
+func (s *Space) takeDead(e *feed.Entry, ops []tree.Op) (bool, error) {
+	if err := s.beforeEntry(e); err != nil {
+		return false, err
+	}
+	s.complain("an entry is kept and does not count", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq)
+	s.dead[e.ID] = true
+	s.deadChanges = nil
+	s.applyDead(e, ops)
+	return true, nil
+}
+
+// applyDead numbers the operations of an entry that does not count. ops may be
+// nil where nobody waits for them.
+func (s *Space) applyDead(e *feed.Entry, ops []tree.Op) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := e.First; n < e.Next(); n++ {
+		if err := s.tree.Skip(e.Feed, n); err != nil {
+			s.log.Error("operation out of order", "space", s.name, "err", err)
+		}
+	}
+	s.batch.remote = append(s.batch.remote, *e)
+	s.batch.dead = append(s.batch.dead, e.ID)
+	s.fresh[e.ID] = true
+	head := *e
+	head.Raw = nil
+	s.heads[e.Feed] = head
+	s.wait.cameOps(e.Feed, ops)
+	s.wait.came(want{entry: e.ID})
+	s.wait.came(want{seq: feed.Head{Seq: e.Seq, ID: e.Feed}})
 }
 
 // applyEntry makes a vetted entry happen in memory.

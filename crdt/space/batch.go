@@ -13,9 +13,10 @@ import (
 
 // A batch is what one commit writes.
 type batch struct {
-	remote  []feed.Entry // in the order they were applied
-	local   []localOps   // changes of this device that are not in an entry yet
-	recent  []localOps   // the same, kept until the commit
+	remote  []feed.Entry  // in the order they were applied
+	dead    []identity.ID // those of remote that do not count
+	local   []localOps    // changes of this device that are not in an entry yet
+	recent  []localOps    // the same, kept until the commit
 	deps    []identity.ID
 	nodes   map[tree.NodeID]bool
 	records map[tree.NodeID][]byte // of nodes, taken with the batch
@@ -134,6 +135,11 @@ func (b *batch) write(heads feed.Timeframe) func(tx *store.Tx) error {
 				return err
 			}
 			if err := tx.PutMeta(metaEntry+string(e.ID[:]), binary.BigEndian.AppendUint64(e.Feed[:], e.Seq)); err != nil {
+				return err
+			}
+		}
+		for _, id := range b.dead {
+			if err := tx.PutMeta(metaDead+string(id[:]), nil); err != nil {
 				return err
 			}
 		}

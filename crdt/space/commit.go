@@ -49,8 +49,12 @@ func (s *Space) commitLoop(ctx context.Context) error {
 			case <-pause.C:
 			}
 		}
-		if err := s.commit(); err != nil {
-			if errors.Is(err, ErrClosed) {
+		err := s.commit()
+		if err == nil {
+			err = s.judge(ctx)
+		}
+		if err != nil {
+			if errors.Is(err, ErrClosed) || ctx.Err() != nil {
 				return nil
 			}
 			s.log.Error("changes cannot be committed; they stay in the journal", "space", s.name, "err", err)
@@ -218,6 +222,9 @@ func (s *Space) settleLocked(b *batch) {
 	}
 	for _, e := range b.sealed {
 		s.durable[e.Feed] = feed.Head{Seq: e.Seq, ID: e.ID}
+		if !s.members.Stands(credential.Cut{Feed: e.Feed, Seq: e.Seq, ID: e.ID}, e.Auth) {
+			s.unjudged.Store(true) // made before this device knew that it may not write any more
+		}
 		e.Raw = nil
 		s.heads[e.Feed] = e
 		s.frontier[e.Feed] = e.ID

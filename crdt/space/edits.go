@@ -1,10 +1,14 @@
 package space
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/echofs/echofs/crdt/document"
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
 	"github.com/echofs/echofs/identity"
 )
@@ -103,17 +107,24 @@ func (s *Space) checkEdits(feedID identity.ID, ops []tree.Op) (map[uint64]docume
 			continue
 		}
 		doc, err := s.document(op.Node, op.Edit.Base, feedID, ops)
-		if errors.Is(err, errNotText) || errors.Is(err, document.ErrTooLarge) {
+		if errors.Is(err, errNotText) || errors.Is(err, document.ErrTooLarge) || errors.Is(err, errDead) {
 			void("what it changes is not a text", err)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		for _, dep := range info.Deps {
-			if !within[dep] && !doc.doc.Has(dep) {
-				return nil, errWait{want{change: dep}}
+		lacks := slices.IndexFunc(info.Deps, func(dep document.Hash) bool { return !within[dep] && !doc.doc.Has(dep) })
+		if lacks >= 0 {
+			never, err := s.neverComes(info.Deps[lacks])
+			if err != nil {
+				return nil, err
 			}
+			if !never {
+				return nil, errWait{want{change: info.Deps[lacks]}}
+			}
+			void("it builds on what does not count", nil)
+			continue
 		}
 		within[info.Hash] = true
 		infos[op.N] = info
@@ -142,4 +153,64 @@ func (s *Space) document(node tree.NodeID, base tree.Version, feedID identity.ID
 		return nil, errNotText
 	}
 	return s.beginText(key, op.Content.Data)
+}
+
+// neverComes reports whether no entry that counts will bring a change: one that
+// does not has it, or everything there is has been looked at.
+func (s *Space) neverComes(change document.Hash) (bool, error) {
+	if s.anew || len(s.dead) == 0 {
+		return s.anew, nil
+	}
+	if s.deadChanges == nil {
+		changes := make(map[document.Hash]bool)
+		for id := range s.dead {
+			ops, err := s.opsByID(id)
+			if err != nil {
+				return false, err
+			}
+			for i := range ops {
+				if edit := ops[i].Edit; edit != nil {
+					if info, err := document.Check(edit.Change); err == nil {
+						changes[info.Hash] = true
+					}
+				}
+			}
+		}
+		s.deadChanges = changes
+	}
+	return s.deadChanges[change], nil
+}
+
+// opsByID returns the operations of an entry of the log.
+func (s *Space) opsByID(id identity.ID) ([]tree.Op, error) {
+	s.mu.RLock()
+	for _, b := range []*batch{s.batch, s.inflight} {
+		if b == nil {
+			continue
+		}
+		for i := range b.remote {
+			if b.remote[i].ID == id {
+				e := b.remote[i]
+				s.mu.RUnlock()
+				return s.opsOf(&e)
+			}
+		}
+	}
+	s.mu.RUnlock()
+	var e feed.Entry
+	err := s.view(func(tx *store.Tx) error {
+		at, err := tx.Meta(metaEntry + string(id[:]))
+		if err != nil {
+			return err
+		}
+		if len(at) != 40 {
+			return fmt.Errorf("%w: place of an entry", store.ErrDamaged)
+		}
+		e, err = readEntry(tx, identity.ID(at[:32]), binary.BigEndian.Uint64(at[32:]))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.opsOf(&e)
 }

@@ -35,6 +35,7 @@ type Refused struct {
 	Feed   identity.ID
 	Seq    uint64
 	Reason string
+	Parted bool // it continues another branch of its feed, which has forked before
 }
 
 func (e *Refused) Error() string {

@@ -178,10 +178,8 @@ func TestReadersEntryIsRefused(t *testing.T) {
 	pull(t, b, a)
 	create(t, b, "b", "x")
 	settle(t, b)
-	if err := a.AddCredentials(t.Context(), b.Credentials()); err != nil {
-		t.Fatal(err)
-	}
-	demoted, err := a.members.SetRole(a.device, b.device.Identity(), credential.Reader, nil, time.Now())
+	pull(t, a, b) // what was written before still counts
+	demoted, err := a.members.SetRole(a.device, b.device.Identity(), credential.Reader, a.cutsOf(b.device.Identity()), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +202,6 @@ func TestReadersEntryIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pull(t, a, b) // what was written before still counts
 	start(t, a)
 	var refused *Refused
 	if err := a.Accept(t.Context(), [][]byte{e.Raw}); !errors.As(err, &refused) || refused.Feed != b.feed || refused.Seq != 2 {

@@ -39,6 +39,9 @@ func putHeads(tx *store.Tx, heads feed.Timeframe) error {
 		if err := tx.PutMeta(headsPart(part), data); err != nil {
 			return err
 		}
+		if len(feeds) == 0 {
+			return tx.DeleteMeta(headsPart(part + 1))
+		}
 	}
 	return nil
 }
@@ -75,6 +78,9 @@ func (s *Space) loadHeads(tx *store.Tx) error {
 	if s.durable, err = getHeads(tx); err != nil {
 		return err
 	}
+	if err := errors.Join(s.loadDead(tx), s.loadForks(tx)); err != nil {
+		return err
+	}
 	for id, head := range s.durable {
 		e, err := readEntry(tx, id, head.Seq)
 		if err != nil {
@@ -82,7 +88,9 @@ func (s *Space) loadHeads(tx *store.Tx) error {
 		}
 		e.Raw = nil
 		s.heads[id] = e
-		s.frontier[id] = e.ID
+		if !s.dead[e.ID] {
+			s.frontier[id] = e.ID
+		}
 		s.tree.SetApplied(id, e.Next()-1)
 	}
 	return nil

@@ -314,8 +314,8 @@ func TestManyCredentialsAtOnce(t *testing.T) {
 	}
 }
 
-// What somebody wrote before they heard that they may not any more, others
-// accept, and their feed goes on once they may again.
+// What somebody wrote before they heard that they may not any more does not
+// count: they keep it, and write it again if they may after all.
 func TestDemotedBeforeTheCommit(t *testing.T) {
 	a := founded(t)
 	t.Cleanup(func() { a.Close() })
@@ -347,12 +347,21 @@ func TestDemotedBeforeTheCommit(t *testing.T) {
 					}
 				}
 			}
-			settle(t, b)
+			if i == 0 { // else both come at once
+				settle(t, b)
+			}
 		}
+		settle(t, b)
 		pull(t, a, b)
 	}
-	if got := listing(t, a, Root); got != "b0 b1" {
-		t.Errorf("listing %q", got)
+	for _, s := range []*Space{a, b} {
+		if got := listing(t, s, Root); got != "b1" {
+			t.Errorf("listing %q", got)
+		}
+	}
+	kept, err := b.Withdrawn()
+	if err != nil || len(kept) != 1 || kept[0].Path != "b0" || kept[0].Size != 1 {
+		t.Errorf("withdrawn %+v, %v", kept, err)
 	}
 }
 

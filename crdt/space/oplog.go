@@ -39,6 +39,9 @@ func (s *Space) findOp(v tree.Version) (*tree.Op, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.dead[e.ID] {
+		return nil, errDead
+	}
 	if ops == nil {
 		if ops, err = s.opsOf(&e); err != nil {
 			return nil, err

@@ -71,6 +71,19 @@ func (s *Space) retire() error {
 	return err
 }
 
+// ended reports whether entries of a feed of this device have left the log.
+func (s *Space) ended(f identity.ID) (ended bool, err error) {
+	err = s.view(func(tx *store.Tx) error {
+		_, err := tx.Meta(metaEnded + string(f[:]))
+		ended = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return ended, err
+}
+
 // born returns when the store's file was made, in nanoseconds, or 0 where the
 // file system does not know. No copy has the time of its original.
 func born(dir string) uint64 {

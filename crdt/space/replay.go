@@ -60,6 +60,9 @@ func (s *Space) replayLocal(frame []byte) error {
 	}
 	feedID := identity.ID(frame[:32])
 	frame = frame[32:]
+	if ended, err := s.ended(feedID); ended || err != nil {
+		return err // its entries have left the log, and what they did was saved again
+	}
 	for len(frame) > 0 {
 		n, used := binary.Uvarint(frame)
 		if used <= 0 || n > uint64(len(frame)-used) {
@@ -99,6 +102,11 @@ func (s *Space) replayRemote(raw []byte) error {
 	}
 	ops, edits, err := s.vet(&e, nil)
 	if errors.Is(err, errKnown) {
+		return nil
+	}
+	if errors.Is(err, errDead) {
+		s.dead[e.ID] = true
+		s.applyDead(&e, ops)
 		return nil
 	}
 	if err != nil {

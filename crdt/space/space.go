@@ -42,19 +42,27 @@ type Space struct {
 	lines   cache[*document.Timeline] // those somebody looked at, by key of the text
 	wake    chan struct{}             // capacity 1: the batch has grown
 
-	write      sync.Mutex  // guards the fields below, and is held for a whole change
-	feed       identity.ID // of this device; zero until it may write
-	docs       docs
-	wait       waiting
-	unstored   []credential.Signed           // see storeCredentials
-	complaints int                           // how often complain was called
-	auths      map[identity.ID][]identity.ID // of entries in the store, see authOf
-	opened     map[identity.ID]bool          // rotations whose keys are in the ring, see openEpochs
-	found      payloads
+	write       sync.Mutex  // guards the fields below, and is held for a whole change
+	feed        identity.ID // of this device; zero until it may write
+	docs        docs
+	wait        waiting
+	unstored    []credential.Signed           // see storeCredentials
+	complaints  int                           // how often complain was called
+	auths       map[identity.ID][]identity.ID // of entries in the store, see authOf
+	dead        map[identity.ID]bool          // entries of the log that do not count; replaced or added to
+	excludes    excludes
+	forks       forks
+	anew        bool                   // everything is in the log: what an edit lacks will never come
+	deadChanges map[document.Hash]bool // what dead entries would change in documents; nil: not looked at yet
+	opened      map[identity.ID]bool   // rotations whose keys are in the ring, see openEpochs
+	found       payloads
 
-	readOnly   atomic.Bool // what subscribers know, see noteAccess
-	committing sync.Mutex  // held by the one commit that runs; taken before write
-	busy       atomic.Bool // the last commit had much to do
+	unjudged   atomic.Bool   // entries came by which others may begin or cease to count
+	judged     atomic.Uint64 // generation of the members by which dead was found
+	lineage    atomic.Uint64 // see Lineage
+	readOnly   atomic.Bool   // what subscribers know, see noteAccess
+	committing sync.Mutex    // held by the one commit that runs; taken before write
+	busy       atomic.Bool   // the last commit had much to do
 
 	mu       sync.RWMutex // guards the fields below; writers hold write too
 	tree     *tree.State
@@ -83,6 +91,11 @@ const (
 	metaEntry   = "entry/" // + ID: the entry is in the log
 
 	metaWithdrawn = "withdrawn/" // + number: what is kept on this device only
+	metaDead      = "dead/"      // + ID: an entry of the log that does not count
+	metaFork      = "fork/"      // + feed, number and IDs: proof of a fork
+	metaLost      = "lost/"      // + ID: an entry that lost a fork
+	metaAside     = "aside/"     // + ID: an entry that left the log
+	metaEnded     = "ended/"     // + feed of this device that nothing may be added to
 )
 
 // Create founds a space with this device's identity as its founder.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/echofs/echofs/crdt/acceptance"
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/crdt/tree"
@@ -67,6 +68,9 @@ func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, e
 	if u == nil && !e.Verify(owner.Device) {
 		return nil, nil, errors.New("its signature is wrong")
 	}
+	if s.forks.lost[e.ID] {
+		return nil, nil, errors.New("it lost a fork")
+	}
 	if err := s.vetAuthor(e, owner.Identity); err != nil {
 		return nil, nil, err
 	}
@@ -89,6 +93,9 @@ func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, e
 			return nil, nil, errWait{want{op: lacks}}
 		}
 	}
+	if s.deadOnArrival(e) {
+		return ops, nil, errDead
+	}
 	edits, err := s.vetEdits(e.Feed, ops)
 	return ops, edits, here(err)
 }
@@ -96,15 +103,11 @@ func (s *Space) vet(e *feed.Entry, u *unpacked) ([]tree.Op, map[uint64]edited, e
 // vetAuthor checks the place of an entry in its feed, what it builds on, and
 // that its author might write as far as the author knew.
 func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
-	head, had := s.head(e.Feed)
-	if e.Seq <= head.Seq {
-		if e.Feed == s.feed {
-			s.log.Error("another copy of this device's files has been in use: what is changed here does not reach the others; leave the space and join it again",
-				"space", s.name, "seq", e.Seq)
-		}
-		return fmt.Errorf("the feed has forked: another entry has this number")
+	last, had := s.head(e.Feed)
+	if e.Seq <= last.Seq {
+		return s.rival(e)
 	}
-	if e.Seq > head.Seq+1 {
+	if e.Seq > last.Seq+1 {
 		return errWait{want{seq: feed.Head{Seq: e.Seq - 1, ID: e.Feed}}}
 	}
 	if s.tree.Applied(e.Feed) != e.First-1 {
@@ -115,7 +118,10 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 	}
 	var prev *feed.Entry
 	if had {
-		prev = &head
+		prev = &last
+	}
+	if had && e.Prev != last.ID {
+		return errParted{last.Seq}
 	}
 	if err := e.Follows(prev); err != nil {
 		return err
@@ -130,6 +136,9 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 		if err != nil {
 			return here(err)
 		}
+		if s.forks.lost[dep] {
+			return errors.New("it builds on what lost a fork")
+		}
 		if !known {
 			return errWait{want{entry: dep}}
 		}
@@ -141,13 +150,13 @@ func (s *Space) vetAuthor(e *feed.Entry, author identity.ID) error {
 			return errors.New("its author knew less of the members than what it builds on")
 		}
 	}
-	if had && !s.members.Covers(e.Auth, head.Auth) {
+	if had && !s.members.Covers(e.Auth, last.Auth) {
 		return errors.New("its author knew less of the members than before")
 	}
 	if role := s.members.RoleAt(author, e.Auth); role < credential.Editor {
 		return fmt.Errorf("its author was %s, not editor", role)
 	}
-	return nil
+	return acceptance.LocalOK(s.members, head(&e.Header, e.ID))
 }
 
 // lacks returns an operation that op, of e, names and that is not here.

@@ -1,6 +1,7 @@
 package space
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -85,6 +86,25 @@ func putWithdrawn(tx *store.Tx, w withdrawn) error {
 		}
 	}
 	return tx.PutMeta(fmt.Sprintf("%s%016x", metaWithdrawn, next), data)
+}
+
+// dropWithdrawn forgets what is in the space after all.
+func dropWithdrawn(tx *store.Tx, w *withdrawn) error {
+	data, err := codec.Marshal(w)
+	if err != nil {
+		return err
+	}
+	var same []string
+	err = tx.Metas(metaWithdrawn, func(name string, v []byte) error {
+		if bytes.Equal(v, data) {
+			same = append(same, name)
+		}
+		return nil
+	})
+	for _, name := range same {
+		err = errors.Join(err, tx.DeleteMeta(name))
+	}
+	return err
 }
 
 func decodeWithdrawn(data []byte) (w withdrawn, err error) {
