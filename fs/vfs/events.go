@@ -67,7 +67,14 @@ func (v *volume) event(e space.Event) []Invalidation {
 			from.At, to.At = nil, v.where(e.Parent, e.Name)
 			to.From = v.where(e.OldParent, e.OldName)
 		}
-		return []Invalidation{from, to}
+		out := []Invalidation{from, to}
+		switch { // where a link leads that moved, perhaps nobody may know any more
+		case base.Dir:
+			out = append(out, v.linksIn(e.ID)...)
+		case in != nil && in.kind == space.Symlink:
+			out = append(out, Invalidation{Content: true, Ino: in.ino})
+		}
+		return out
 	case space.Changed:
 		i := base
 		if info, err := v.tree.stat(e.ID); err == nil {

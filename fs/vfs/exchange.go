@@ -46,6 +46,8 @@ func (r *renaming) exchange() error {
 		v.touch(r.to.node)
 		v.recount(r.from.node)
 		v.recount(r.to.node)
+		v.fs.queue.add(v.linksIn(a.node)...)
+		v.fs.queue.add(v.linksIn(b.node)...)
 		return nil
 	case a.kind != space.File || b.kind != space.File:
 		return syscall.EINVAL

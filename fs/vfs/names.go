@@ -50,24 +50,3 @@ func checkName(name string) error {
 	}
 	return nil
 }
-
-// travels reports whether a symbolic link at depth folders below the root of
-// its space (0: in the root) may be shared: it must be relative and stay in the
-// space, since on another device the same path leads elsewhere.
-func travels(target string, depth int) bool {
-	if target == "" || strings.HasPrefix(target, "/") {
-		return false
-	}
-	for _, part := range strings.Split(target, "/") {
-		switch part {
-		case "", ".":
-		case "..":
-			if depth--; depth < 0 {
-				return false
-			}
-		default:
-			depth++
-		}
-	}
-	return true
-}

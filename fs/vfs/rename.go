@@ -342,5 +342,6 @@ func (r *renaming) folder() error {
 	v.recount(r.to.node)
 	v.touch(r.from.node)
 	v.touch(r.to.node)
+	v.fs.queue.add(v.linksIn(r.src.node)...)
 	return nil
 }
