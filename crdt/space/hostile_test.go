@@ -27,6 +27,7 @@ type rogue struct {
 	feed identity.ID
 	head feed.Entry
 	had  bool
+	auth []identity.ID // what it says it knows; nil: all
 }
 
 // rogueMember joins a space and opens a feed, which the host knows of then.
@@ -68,6 +69,9 @@ func (r *rogue) entry(ops ...tree.Op) []byte {
 	r.t.Helper()
 	h := feed.Header{
 		Space: r.s.id, Feed: r.feed, Seq: 1, Auth: r.s.members.Auth(), First: r.version(0).N, Ops: uint64(len(ops)),
+	}
+	if r.auth != nil {
+		h.Auth = r.auth
 	}
 	if r.had {
 		h.Seq, h.Prev = r.head.Seq+1, r.head.ID

@@ -83,7 +83,7 @@ func joined(t testing.TB, host *Space, name string, role credential.Role) *Space
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Join(Config{Dir: t.TempDir(), Device: d, Log: testLog(t)}, adm.Name, adm.Credentials, adm.Key)
+	s, err := Join(Config{Dir: t.TempDir(), Device: d, Log: testLog(t)}, adm.Name, adm.Credentials, adm.Keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
