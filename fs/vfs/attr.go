@@ -147,10 +147,15 @@ func (in *inode) setMeta(who proc, s SetAttr) error {
 		}
 		changed := in.exec != old || s.Mtime != nil && !oldTime.Equal(*s.Mtime)
 		if in.state == stateFresh && in.inLog && changed {
-			return v.log.append(heldRecord{
+			if err := v.log.append(heldRecord{
 				Kind: heldPlace, Key: in.key, Parent: in.parent, Name: in.name,
 				Exec: in.exec, Mtime: in.wc.mtime.UnixNano(),
-			})
+			}); err != nil {
+				return err
+			}
+		}
+		if exec != nil {
+			return in.logAttrs()
 		}
 		return nil
 	}

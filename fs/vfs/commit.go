@@ -171,7 +171,11 @@ func (v *volume) logFresh(in *inode) error {
 	if err := in.wc.hold(&v.fs.held); err != nil {
 		return err
 	}
-	if err := v.log.append(in.record()); err != nil {
+	recs := []heldRecord{in.record()}
+	if in.mode != 0 || len(in.xattrs) > 0 {
+		recs = append(recs, in.heldAttrs())
+	}
+	if err := v.log.append(recs...); err != nil {
 		return err
 	}
 	in.inLog, in.logged, in.wc.dirty = true, true, false

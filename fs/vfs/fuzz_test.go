@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/echofs/echofs/crdt/space"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -19,6 +21,7 @@ func heldSample() []heldRecord {
 		{Kind: heldMove, Key: 4, Node: [16]byte{4}, Parent: [16]byte{5}, Name: "c"},
 		{Kind: heldTaken, Key: 1, Node: [16]byte{6}},
 		{Kind: heldDone, Key: 3},
+		{Kind: heldAttrs, Key: 2, Data: attributes{space.ModeSet | 0o640, map[string][]byte{"user.a": []byte("1"), "user.b": {}}}.encode()},
 	}
 }
 

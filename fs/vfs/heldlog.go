@@ -54,6 +54,7 @@ type heldRecord struct {
 	Mtime  int64  // ns
 	Work   string // file in the work folder that holds the content; "" if Data does
 	Data   []byte // content; for removals the version that was seen
+	Attrs  []byte // Data of the last heldAttrs of a fresh file; not encoded
 }
 
 type heldKind uint8
@@ -65,6 +66,7 @@ const (
 	heldMove                       // a document was renamed to Parent and Name
 	heldDone                       // nothing is outstanding for Key
 	heldTaken                      // the space has made Node of a fresh file, perhaps not durably yet
+	heldAttrs                      // permissions and extended attributes of a fresh file, see attributes
 )
 
 const (
@@ -328,7 +330,7 @@ func nextHeld(data []byte) (heldRecord, []byte, error) {
 		return heldRecord{}, nil, errHeldRecord
 	}
 	r := heldRecord{Kind: heldKind(body[0]), Exec: body[1] == 1}
-	if r.Kind < heldFresh || r.Kind > heldTaken || body[1] > 1 {
+	if r.Kind < heldFresh || r.Kind > heldAttrs || body[1] > 1 {
 		return heldRecord{}, nil, errHeldRecord
 	}
 	r.Key = binary.LittleEndian.Uint64(body[2:])

@@ -67,7 +67,12 @@ func outstanding(records []heldRecord) []heldRecord {
 			if known {
 				out[i].Parent, out[i].Name, out[i].Exec, out[i].Mtime = r.Parent, r.Name, r.Exec, r.Mtime
 			}
+		case r.Kind == heldAttrs:
+			if known {
+				out[i].Attrs = r.Data
+			}
 		case known:
+			r.Attrs = out[i].Attrs
 			out[i] = r
 		default:
 			at[r.Key] = len(out)
@@ -129,38 +134,45 @@ func (v *volume) replayFresh(r heldRecord) error {
 	}
 	n := space.New{Kind: space.File, Exec: r.Exec, Mtime: time.Unix(0, r.Mtime)}
 	return v.somewhere(r.Parent, r.Name, func(dir space.NodeID, name string) error {
-		if same, err := v.hasFile(dir, name, p); err != nil || same {
-			return err
+		if id, err := v.hasFile(dir, name, p); err != nil || id != (space.NodeID{}) {
+			return errors.Join(err, v.giveHeld(id, r.Attrs))
 		}
 		if s, ok := p.file.(io.Seeker); ok {
 			if _, err := s.Seek(0, io.SeekStart); err != nil {
 				return err
 			}
 		}
-		_, err := v.tree.create(dir, name, n, p)
-		return err
+		info, err := v.tree.create(dir, name, n, p)
+		if err != nil {
+			return err
+		}
+		return v.giveHeld(info.ID, r.Attrs)
 	})
 }
 
-// hasFile reports whether a file of that name and content is in the space.
-func (v *volume) hasFile(dir space.NodeID, name string, p payload) (bool, error) {
+// hasFile finds a file of that name and content in the space.
+func (v *volume) hasFile(dir space.NodeID, name string, p payload) (space.NodeID, error) {
+	var none space.NodeID
 	info, err := v.tree.lookup(dir, name)
 	if errors.Is(err, os.ErrNotExist) || err == nil && info.Kind != space.File {
-		return false, nil
+		return none, nil
 	}
 	if err != nil {
-		return false, err
+		return none, err
 	}
 	snap, err := v.tree.open(info.ID)
 	if err != nil {
-		return false, err
+		return none, err
 	}
 	defer snap.Close()
 	mine := p.file
 	if mine == nil {
 		mine = bytes.NewReader(p.data)
 	}
-	return sameBytes(io.NewSectionReader(snap, 0, snap.Size()), mine)
+	if same, err := sameBytes(io.NewSectionReader(snap, 0, snap.Size()), mine); err != nil || !same {
+		return none, err
+	}
+	return info.ID, nil
 }
 
 // somewhere tries to put something at a name, and if that is taken, or the

@@ -206,7 +206,7 @@ func (f *FS) changeXattr(ino Ino, name string, value []byte, flags uint32) error
 		}
 		in.xattrs[name] = slices.Clone(value)
 	}
-	return nil
+	return in.logAttrs()
 }
 
 // giveXattrs gives a node what a fresh file had before it was one; in.mu is held.
