@@ -381,7 +381,12 @@ Each has text in its buffer, some of it typed before and some after somebody els
 `
 
 const matrixTools = `
-An editor that compares times before it loads a file again, as ` + "`:checktime`" + ` and VS Code do, finds nothing new: it is told the time of the version it knows, which is why it asks nothing when it saves.
+An editor compares the time and the size of a file with those that it remembers: before it saves, to warn, and when it hears of a change, to load it. What it is told is this:
+
+- One that says that its buffer has no unsaved changes, as vim does in its swap file, is told the truth, as on a disk. One that says that it has, in the swap file or by emacs' lock, is told the version that it knows: it asks nothing, and its save is merged.
+- One that watches is told of a new version for 10 seconds after each change, in a way that makes VS Code load it into a buffer without unsaved changes, and makes it ask nothing if there are some. It can ask if it has never saved the file, has unsaved changes, and saves within 2 seconds of somebody else.
+- Any other is told the version that it knows until it opens the file again.
+- An open descriptor tells the size of what it reads.
 
 ## Tools
 
