@@ -133,7 +133,7 @@ func (w *World) Eventually(what string, check func() error) {
 // command is `echofs …` for this device.
 func (d *Device) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, echofs, args...)
-	cmd.Env = append(os.Environ(), "ECHOFS_HOME="+d.home, "HOME="+d.w.dir, "XDG_DATA_HOME=", "BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=")
+	cmd.Env = append(os.Environ(), "ECHOFS_HOME="+d.home, "HOME="+d.w.dir, "XDG_DATA_HOME=", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=", "BROWSER=", "DISPLAY=", "WAYLAND_DISPLAY=")
 	return cmd
 }
 

@@ -15,6 +15,23 @@ var _ localapi.Backend = (*daemon)(nil)
 
 // Status tells how the daemon is.
 func (d *daemon) Status(ctx context.Context) (localapi.Status, error) {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	return d.status(ctx)
+}
+
+// status is Status for those who are in the gate.
+func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
+	if d.device == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return localapi.Status{
+			Version: d.Version, PID: os.Getpid(), Started: d.started,
+			Home: d.Home, Mount: d.mount, HTTP: d.web.Addr().String(),
+			Locked: true, Online: !d.settings.Offline, Signal: []string{},
+			Spaces: []localapi.Space{}, Links: []localapi.Link{}, Problems: d.problems.all(),
+		}, nil
+	}
 	spaces, err := d.Spaces(ctx)
 	if err != nil {
 		return localapi.Status{}, err
@@ -69,8 +86,12 @@ func (d *daemon) SetOnline(ctx context.Context, online bool) (localapi.Status, e
 	if err != nil {
 		return localapi.Status{}, err
 	}
-	d.mesh.SetOnline(online)
-	return d.Status(ctx)
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	if d.device != nil {
+		d.mesh.SetOnline(online)
+	}
+	return d.status(ctx)
 }
 
 // Spaces lists the spaces.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +26,7 @@ const DefaultHTTP = "127.0.0.1:4480"
 type Config struct {
 	Home    string   // absolute; made if missing
 	Mount   string   // folder to mount at
-	Name    string   // what a new identity is called
+	Name    string   // what a person is called who is new here
 	HTTP    string   // host:port; port 0 picks one and keeps it
 	Signal  []string // URLs of signaling servers beside our own
 	Version string
@@ -35,6 +35,10 @@ type Config struct {
 	// Helper is the command line with which this program would be Helper; nil
 	// leaves programs that watch the mount without news of remote changes.
 	Helper []string
+	// Passphrase asks for the one that unlocks the keys, for the first, second
+	// and third time; nil is no answer. Without it a store that has one stays
+	// locked until somebody unlocks it.
+	Passphrase func(ctx context.Context, try int) ([]byte, error)
 }
 
 // settings is what one run remembers for the next.
@@ -173,19 +177,6 @@ func resolve(cfg Config, s settings) (plan, error) {
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
-}
-
-// defaultName is what a new identity is called when nobody says: user@host.
-func defaultName() string {
-	name := "me"
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil && host != "" {
-		host, _, _ = strings.Cut(host, ".")
-		name += "@" + host
-	}
-	return name
 }
 
 // prepareMount makes the default mount point if it is missing. Any other must

@@ -1,15 +1,18 @@
 // Package daemon is the one place where the parts of echofs are put together.
 //
-// Run opens them in order, each in what it needs of the ones before: the lock
-// on the home, the identity, the web server with its signaling, the spaces, the
-// mesh, the mount, the command socket. It closes them in reverse order, so
-// that the mount commits into spaces that are still open, and the lock goes last.
+// Run opens them in order, each in what it needs of the ones before. The lock on
+// the home, the key store, the web server with its signaling and the command
+// socket live as long as the daemon. What needs the keys is a session: the
+// spaces, the mesh, the mount. Locking the keys ends it, unlocking opens another.
+// Everything is closed in reverse order, so that the mount commits into spaces
+// that are still open, and the lock on the home goes last.
 //
 // # Concurrency
 //
 // Run may be called once per process. Everything it starts has ended when it
 // returns. The daemon is its own backend for package localapi: those methods
-// may be called from any goroutine.
+// may be called from any goroutine, and those that need the keys only between
+// Unlocked and the leave it returns.
 package daemon
 
 import (
@@ -18,7 +21,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -48,37 +50,36 @@ type daemon struct {
 	log      *slog.Logger
 	started  time.Time
 	problems *problems
-	ctx      context.Context // ends when the daemon is to stop; the life of what requests start
+	root     context.Context // ends when the daemon is to stop
 	fail     context.CancelCauseFunc
+	store    *keystore.Store
+	web      *web.Server
 
-	device *identity.Device
+	changing sync.Mutex // held while keys are locked or unlocked; before gate
+
+	gate   sync.RWMutex     // read by requests in the session, written to open and close it; before making
+	end    func() error     // closes the session
+	ctx    context.Context  // ends with the session; the life of what requests start
+	device *identity.Device // nil: locked
 	mesh   *mesh.Mesh
-	web    *web.Server
 	vfs    *vfs.FS
 
 	making sync.Mutex // held from choosing the name of a new space until it is one of spaces; before mu
 
 	mu       sync.Mutex // guards what follows
 	settings settings
+	cancel   context.CancelCauseFunc // of ctx
 	spaces   map[identity.ID]*openSpace
+	left     map[identity.ID]*openSpace    // spaces that were left, which go on telling so
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
 	broken   []brokenSpace
-	left     map[identity.ID]*openSpace // spaces that were left, which go on telling so
 }
 
 // Run is the daemon. It calls ready once everything is up, and returns after
 // ctx ends, or a client asks it to stop, or a part fails; by then it has
 // committed, unmounted and closed everything.
 func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
-	if err := os.MkdirAll(cfg.Home, 0o700); err != nil {
-		return &localapi.Error{
-			Code:    localapi.Failed,
-			Message: fmt.Sprintf("the home %s cannot be made: %v", cfg.Home, err),
-			Next:    "choose another folder with --home DIR or ECHOFS_HOME",
-			Err:     err,
-		}
-	}
-	unlock, err := lock(cfg.Home)
+	unlock, err := openHome(cfg.Home)
 	if err != nil {
 		return err
 	}
@@ -97,11 +98,9 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	d := &daemon{
-		plan: p, started: time.Now(), ctx: ctx, fail: fail,
+		plan: p, started: time.Now(), root: ctx, fail: fail,
 		problems: &problems{now: time.Now},
 		settings: p.next,
-		spaces:   map[identity.ID]*openSpace{},
-		entering: map[identity.ID]chan struct{}{},
 	}
 	d.log = slog.New(watcher{Handler: p.Log.Handler(), problems: d.problems})
 	if err := d.run(ctx, ready); err != nil {
@@ -113,9 +112,22 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 	return nil
 }
 
+// openHome makes a home, and this process the only one that uses it.
+func openHome(home string) (unlock func(), err error) {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, &localapi.Error{
+			Code:    localapi.Failed,
+			Message: fmt.Sprintf("the home %s cannot be made: %v", home, err),
+			Next:    "choose another folder with --home DIR or ECHOFS_HOME",
+			Err:     err,
+		}
+	}
+	return lock(home)
+}
+
 // run opens everything, waits, and closes everything.
 func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err error) {
-	forget, err := d.openIdentity()
+	device, forget, err := d.openKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,27 +146,12 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 	defer start(ctx, "web server", d.fail, d.web.Run)()
 	defer func() { err = errors.Join(err, signals.Close()) }()
 
-	d.vfs = vfs.New(vfs.Config{
-		Dir: filepath.Join(d.Home, "scratch"), Log: d.part("vfs"),
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
-	})
-	defer func() { err = errors.Join(err, d.closeSpaces()) }()
-	if err := d.openAll(); err != nil {
-		return errors.Join(err, d.vfs.Close())
+	if device != nil {
+		if err := d.openSession(device); err != nil {
+			return err
+		}
 	}
-
-	d.mesh = mesh.New(mesh.Config{Device: d.device, Signal: d.signalURLs(), Log: d.part("mesh")})
-	d.mesh.SetOnline(!d.settings.Offline)
-	defer start(ctx, "mesh", d.fail, d.mesh.Run)()
-	defer func() { err = errors.Join(err, d.vfs.Close()) }() // commits into the spaces
-
-	unmount, err := d.openMount()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unmount()) }()
-
-	d.joinTopics()
+	defer func() { err = errors.Join(err, d.closeSession()) }()
 
 	socket, err := localapi.Listen(d.Home)
 	if err != nil {
@@ -164,11 +161,6 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 	defer start(ctx, "command socket", d.fail, func(ctx context.Context) error {
 		return localapi.Serve(ctx, socket, d, d.Version, d.part("api"))
 	})()
-
-	if err := d.remember(); err != nil {
-		return err
-	}
-	defer start(ctx, "keeper", d.fail, d.keep)()
 	if ready != nil {
 		s, err := d.Status(ctx)
 		if err != nil {
@@ -182,40 +174,6 @@ func (d *daemon) run(ctx context.Context, ready func(localapi.Status)) (err erro
 
 // part is the logger of one part.
 func (d *daemon) part(name string) *slog.Logger { return d.log.With("part", name) }
-
-// openIdentity loads this device's keys, or makes them on the first run. forget
-// undoes the making: a run that never was ready must not decide what the device
-// is called.
-func (d *daemon) openIdentity() (forget func() error, err error) {
-	dir := filepath.Join(d.Home, "identity")
-	d.device, err = keystore.Load(dir, keystore.Config{})
-	if err == nil {
-		if d.Name != "" && d.Name != d.device.Name() {
-			d.log.Warn(fmt.Sprintf("--name is ignored: this device is called %s since its first run", d.device.Name()))
-		}
-		return func() error { return nil }, nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device cannot be used: " + err.Error(), Next: "correct " + dir + ", or restore it from a backup", Err: err}
-	}
-	if left, _ := filepath.Glob(filepath.Join(d.spacesDir(), "*", "*")); len(left) > 0 {
-		return nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device is gone, and its spaces are still there", Next: "restore " + dir + " from a backup; to start anew, move " + d.Home + " away"}
-	}
-	name := d.Name
-	if name == "" {
-		name = defaultName()
-	}
-	if err := identity.CheckName(name); err != nil {
-		return nil, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--name %q: %v", name, err), Next: "for example --name ann@laptop", Err: err}
-	}
-	if d.device, err = identity.NewDevice(nil, name); err != nil {
-		return nil, fmt.Errorf("making the identity of this device: %w", err)
-	}
-	if _, err = keystore.Create(dir, d.device, nil, keystore.File, nil, keystore.Config{}); err != nil {
-		return nil, fmt.Errorf("making the identity of this device: %w", err)
-	}
-	return func() error { return os.RemoveAll(dir) }, nil
-}
 
 // listen takes the address of the web server.
 func (d *daemon) listen() error {
@@ -256,13 +214,19 @@ func (d *daemon) openMount() (unmount func() error, err error) {
 	if err != nil {
 		return nil, mountError(err)
 	}
-	gone := make(chan struct{}) // closed when nothing is mounted any more
+	gone := make(chan struct{})    // closed when nothing is mounted any more
+	leaving := make(chan struct{}) // closed before we unmount
 	go func() {
 		defer close(gone)
 		mount.Wait()
-		d.fail(errors.New("somebody else unmounted " + d.mount))
+		select {
+		case <-leaving:
+		default:
+			d.fail(errors.New("somebody else unmounted " + d.mount))
+		}
 	}()
 	return func() error {
+		close(leaving)
 		err := mount.Unmount()
 		select {
 		case <-gone:

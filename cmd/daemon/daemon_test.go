@@ -155,7 +155,7 @@ func TestFailedFirstRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	cfg := Config{Home: t.TempDir(), Mount: t.TempDir(), HTTP: l.Addr().String()}
+	cfg := Config{Home: t.TempDir(), Mount: t.TempDir(), HTTP: l.Addr().String(), Getenv: func(string) string { return "" }}
 	dir := filepath.Join(cfg.Home, "identity")
 	fails := func() {
 		t.Helper()

@@ -24,4 +24,5 @@ type Backend interface {
 
 	Membership
 	History
+	HaloBackend
 }

@@ -18,6 +18,7 @@ const (
 	Busy        Code = "busy"          // the name, port, folder or home is taken
 	Refused     Code = "refused"       // not allowed, expired or already used
 	Unreachable Code = "unreachable"   // no peer answered in time
+	Locked      Code = "locked"        // the keys are locked
 	Mismatch    Code = "other_version" // command and daemon are of different versions
 )
 

@@ -17,6 +17,7 @@ import (
 
 // fake answers with what the caller sent, so that a test sees both directions.
 type fake struct {
+	HaloBackend
 	err  error
 	down chan struct{}
 }

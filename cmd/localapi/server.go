@@ -56,7 +56,7 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
 	}
-	for _, part := range []map[string]http.Handler{memberRoutes(b), historyRoutes(b)} {
+	for _, part := range []map[string]http.Handler{memberRoutes(b), historyRoutes(b), haloRoutes(b)} {
 		for pattern, call := range part {
 			mux.Handle(pattern, call)
 		}
@@ -86,6 +86,15 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if gate, ok := b.(Gate); ok && !needsNoKeys(r.URL.Path) {
+			session, leave, err := gate.Unlocked(r.Context())
+			if err != nil {
+				reply(w, nil, err)
+				return
+			}
+			defer leave()
+			r = r.WithContext(session)
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -172,6 +181,8 @@ func httpStatus(c Code) int {
 		return http.StatusForbidden
 	case Unreachable:
 		return http.StatusGatewayTimeout
+	case Locked:
+		return http.StatusLocked
 	case Mismatch:
 		return http.StatusUpgradeRequired
 	default:

@@ -25,6 +25,7 @@ type Status struct {
 	Identity string    `json:"identity"`
 	Device   string    `json:"device"`
 	Name     string    `json:"name"`
+	Locked   bool      `json:"locked"` // the identity and what follows is then unknown
 	Online   bool      `json:"online"`
 	Signal   []string  `json:"signal"` // signaling servers in use
 	Spaces   []Space   `json:"spaces"`

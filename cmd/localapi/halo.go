@@ -1,0 +1,153 @@
+package localapi
+
+import (
+	"context"
+	"net/http"
+)
+
+// HaloBackend is the part of a Backend that is about the person.
+type HaloBackend interface {
+	Halo(ctx context.Context) (Halo, error)
+	// LockHalo closes everything that needs the keys, and forgets them.
+	LockHalo(ctx context.Context) (Halo, error)
+	// UnlockHalo undoes LockHalo. The passphrase is looked at only if there is one.
+	UnlockHalo(ctx context.Context, passphrase []byte) (Halo, error)
+	ProtectHalo(ctx context.Context, req ProtectRequest) (Halo, error)
+	// RecoveryWords returns the recovery words, until WordsWritten.
+	RecoveryWords(ctx context.Context, passphrase []byte) ([]string, error)
+	// WordsWritten forgets the recovery words: the person has them on paper.
+	WordsWritten(ctx context.Context) (Halo, error)
+	// RenameDevice takes the name of a device or the first digits of its key.
+	RenameDevice(ctx context.Context, device, name string) (Halo, error)
+}
+
+// A Gate is a Backend that is sometimes locked.
+type Gate interface {
+	// Unlocked lets in a request that needs the keys, or says that they are
+	// locked. session ends when they are about to be; leave must be called.
+	Unlocked(ctx context.Context) (session context.Context, leave func(), err error)
+}
+
+// What Halo.Recovery can be.
+const (
+	NoWords    = "none"
+	KeptWords  = "to be written down"
+	PaperWords = "written down"
+)
+
+// Halo is the person as this device knows them.
+type Halo struct {
+	Locked     bool         `json:"locked"`
+	Protection string       `json:"protection"`           // passphrase, keyring or file
+	Identity   string       `json:"identity,omitempty"`   // this and all below is unknown while locked
+	Name       string       `json:"name,omitempty"`       // of the person
+	Device     string       `json:"device,omitempty"`     // key of this device
+	DeviceName string       `json:"deviceName,omitempty"` // of this device
+	Recovery   string       `json:"recovery"`
+	Devices    []HaloDevice `json:"devices,omitempty"` // the live ones first, in the order in which they were added
+}
+
+// HaloDevice is a device of the person.
+type HaloDevice struct {
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Self    bool   `json:"self"`
+	Revoked bool   `json:"revoked"`
+}
+
+// ProtectRequest changes how the keys of this device are protected.
+type ProtectRequest struct {
+	Protection string `json:"protection"`
+	Old        []byte `json:"old,omitempty"` // passphrase, if there is one
+	New        []byte `json:"new,omitempty"` // passphrase, if there is to be one
+}
+
+// RenameRequest gives a device another name.
+type RenameRequest struct {
+	Device string `json:"device"`
+	Name   string `json:"name"`
+}
+
+// Halo tells about the person.
+func (c Client) Halo(ctx context.Context) (h Halo, err error) {
+	return h, c.do(ctx, "GET", "/v1/halo", nil, &h)
+}
+
+// LockHalo closes everything that needs the keys.
+func (c Client) LockHalo(ctx context.Context) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/lock", nil, &h)
+}
+
+// UnlockHalo undoes LockHalo.
+func (c Client) UnlockHalo(ctx context.Context, passphrase []byte) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/unlock", passphrase, &h)
+}
+
+// ProtectHalo changes how the keys are protected.
+func (c Client) ProtectHalo(ctx context.Context, req ProtectRequest) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/protect", req, &h)
+}
+
+// RecoveryWords returns the recovery words, until WordsWritten.
+func (c Client) RecoveryWords(ctx context.Context, passphrase []byte) (words []string, err error) {
+	return words, c.do(ctx, "POST", "/v1/halo/recovery", passphrase, &words)
+}
+
+// WordsWritten makes the daemon forget the recovery words.
+func (c Client) WordsWritten(ctx context.Context) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/recovery/written", nil, &h)
+}
+
+// RenameDevice gives a device of the person another name.
+func (c Client) RenameDevice(ctx context.Context, req RenameRequest) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/rename", req, &h)
+}
+
+// needsNoKeys lists the requests that a locked daemon answers, too.
+func needsNoKeys(path string) bool {
+	switch path {
+	case "/v1/status", "/v1/down", "/v1/online", "/v1/halo", "/v1/halo/lock", "/v1/halo/unlock":
+		return true
+	}
+	return false
+}
+
+func haloRoutes(b HaloBackend) map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /v1/halo":       call(func(r *http.Request) (any, error) { return b.Halo(r.Context()) }),
+		"POST /v1/halo/lock": call(func(r *http.Request) (any, error) { return b.LockHalo(r.Context()) }),
+		"POST /v1/halo/unlock": call(func(r *http.Request) (any, error) {
+			var passphrase []byte
+			if err := body(r, &passphrase); err != nil {
+				return nil, err
+			}
+			defer clear(passphrase)
+			return b.UnlockHalo(r.Context(), passphrase)
+		}),
+		"POST /v1/halo/protect": call(func(r *http.Request) (any, error) {
+			var req ProtectRequest
+			if err := body(r, &req); err != nil {
+				return nil, err
+			}
+			defer clear(req.Old)
+			defer clear(req.New)
+			return b.ProtectHalo(r.Context(), req)
+		}),
+		"POST /v1/halo/recovery": call(func(r *http.Request) (any, error) {
+			var passphrase []byte
+			if err := body(r, &passphrase); err != nil {
+				return nil, err
+			}
+			defer clear(passphrase)
+			return b.RecoveryWords(r.Context(), passphrase)
+		}),
+		"POST /v1/halo/recovery/written": call(func(r *http.Request) (any, error) { return b.WordsWritten(r.Context()) }),
+		"POST /v1/halo/rename": call(func(r *http.Request) (any, error) {
+			var req RenameRequest
+			if err := body(r, &req); err != nil {
+				return nil, err
+			}
+			return b.RenameDevice(r.Context(), req.Device, req.Name)
+		}),
+	}
+}
