@@ -659,6 +659,56 @@ in . ok "d" "f" "l"`,
 				p.stat("f")
 				p.list(".")
 			}},
+		{name: "programs that give second names",
+			want: `
+git clone --local 0
+2
+git status 0
+git worktree 0
+rsync 0
+rsync --link-dest 0
+diff 0
+ln 1
+cp -l 1
+ln -s 0
+mv 0
+mv -n 0
+perl -i.bak 0
+ONE
+one
+install 0
+tar 2
+the rest 0`,
+			do: func(p *asker) {
+				out := run(p.t, p.dir, "sh", "-c", `exec 2>&1; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a GIT_CONFIG_GLOBAL=/dev/null
+say() { what=$1; shift; "$@" >/dev/null 2>&1; echo "$what $?"; }
+git init -q -b main src; echo text > src/f; git -C src add f; git -C src commit -qm one
+say 'git clone --local' git clone --local src dst
+stat -c %h dst/.git/objects/*/* | sort -u
+say 'git status' git -C dst diff --exit-code
+say 'git worktree' git -C src worktree add ../tree
+mkdir a; echo one > a/1; echo two > a/2
+say 'rsync' rsync -a a/ b/
+say 'rsync --link-dest' rsync -a --link-dest=../b a/ c/
+say 'diff' diff -r a c
+say 'ln' ln a/1 a/3
+say 'cp -l' cp -l a/1 a/3
+say 'ln -s' ln -s 1 a/3
+say 'mv' mv a/1 a/4
+say 'mv -n' mv -n a/4 a/5
+say 'perl -i.bak' perl -i.bak -pe s/one/ONE/ a/5
+cat a/5 a/5.bak
+say 'install' install -m 644 a/5 a/6
+python3 -c 'import io, tarfile
+t = tarfile.open("t.tar", "w")
+for name, kind, to in ("x/1", b"0", ""), ("x/2", b"1", "x/1"), ("x/3", b"0", ""):
+    i = tarfile.TarInfo(name); i.type, i.linkname, i.size = kind, to, 5 * (kind == b"0")
+    t.addfile(i, io.BytesIO(b"text\n"))
+t.close()'
+say 'tar' tar xf t.tar
+say 'the rest' cmp x/1 x/3`)
+				p.said = append(p.said, strings.TrimSpace(out))
+			}},
 		{name: "second names on this device", do: func(p *asker) {
 			p.need(os.Mkdir(p.path(".git"), 0o755))
 			p.write(".git/a", "text")

@@ -89,11 +89,14 @@ func TestFullDisk(t *testing.T) {
 			os.Remove(filepath.Join(folder, s.name))
 		}
 	}
-	// What was there can be read, and small changes are not worse off than on a
-	// disk: they work, or they say why not.
-	if got, err := os.ReadFile(filepath.Join(folder, "replaced")); err != nil || string(got) != text {
-		t.Errorf("the replaced file: %d bytes, %v", len(got), err)
+	// Nothing of what failed counts.
+	for name, want := range map[string]string{"text": text, "replaced": text} {
+		eventually(t, name+" is what it was", func() bool {
+			got, err := os.ReadFile(filepath.Join(folder, name))
+			return err == nil && string(got) == want
+		})
 	}
+	// Small changes work, or they say why not.
 	if err := os.Mkdir(filepath.Join(folder, "d"), 0o755); err != nil && !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("mkdir: %v", err)
 	}

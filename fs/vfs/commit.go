@@ -104,6 +104,9 @@ func (in *inode) changed(w *workingCopy) {
 // commit hands over what was written: to the space, or to the held log. Final
 // says that no more is coming for now, so that even an empty file counts.
 func (in *inode) commit(final bool) error {
+	if err := in.givenUp(final); err != nil {
+		return err
+	}
 	in.importFirst()
 	in.mu.Lock()
 	if in.state == stateShared && in.kind == space.File {
@@ -221,6 +224,9 @@ func (in *inode) saveLocked() error {
 	if w == nil || !w.dirty {
 		return nil
 	}
+	if err := w.broken(); err != nil {
+		return err
+	}
 	text, isText := w.text()
 	base := w.base
 	if !w.exact {
@@ -251,6 +257,7 @@ func (in *inode) saveLocked() error {
 	v := &version{id: info.Version, text: text, mtime: info.Mtime}
 	if len(merged) > textLimit && merged == text {
 		v.id = info.Version
+		in.pages.seen = v.id
 	} else if id, same := in.holdsText(text); same {
 		v.id = id
 		in.cur = weak.Make(v)

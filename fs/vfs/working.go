@@ -38,6 +38,9 @@ type workingCopy struct {
 
 	ahead *ahead // the import of what is in file, if it has begun
 
+	failed   error // of a write that has not been done again since, as on a full disk
+	failedAt int64 // where
+
 	dirty bool      // differs from what was committed
 	clean string    // version of the space that the last commit made; "" before one
 	mtime time.Time // of the last change
@@ -58,6 +61,17 @@ func (w *workingCopy) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (w *workingCopy) WriteAt(p []byte, off int64) (int, error) {
+	n, err := w.writeAt(p, off)
+	switch {
+	case err != nil:
+		w.failed, w.failedAt = err, off+int64(n)
+	case off <= w.failedAt && off+int64(n) > w.failedAt:
+		w.failed = nil
+	}
+	return n, err
+}
+
+func (w *workingCopy) writeAt(p []byte, off int64) (int, error) {
 	end := off + int64(len(p))
 	if off < 0 || end < off || end > fileLimit {
 		return 0, syscall.EFBIG
@@ -113,6 +127,9 @@ func (w *workingCopy) Truncate(n int64) error {
 		return syscall.EFBIG
 	}
 	w.throwAway()
+	if n <= w.failedAt {
+		w.failed = nil
+	}
 	if w.file == nil && n > memoryLimit {
 		if err := w.spill(); err != nil {
 			return err
