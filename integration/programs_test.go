@@ -198,10 +198,12 @@ func editorsWithScreen() []editor {
 	revert := emacs("emacs, auto-revert", "with `global-auto-revert-mode`, which watches", "--eval", "(global-auto-revert-mode)")
 	revert.look = func(s *Terminal) { s.Shows("last") }
 	revert.looks = "nothing: it is told"
+	neovim := vimLike("nvim", "neovim", "neovim", "defaults")
+	neovim.idle, neovim.look, neovim.looks = auto.idle, auto.look, auto.looks
 	common := commonEditors()
 	nanos := slices.IndexFunc(common, func(e editor) bool { return e.program == "nano" })
 	return slices.Concat(common[:nanos],
-		[]editor{auto, vimLike("nvim", "neovim", "neovim", "defaults")},
+		[]editor{auto, neovim},
 		common[nanos:],
 		[]editor{
 			nano("nano -B", "copies to `doc~`, truncates, writes", "-B"),

@@ -27,6 +27,9 @@
 //
 // Every process is a replica (ARCHITECTURE.md, idea 1): the package remembers
 // what text each was shown and compares its save with that.
+// What stat tells it about a newer version depends on whether it can have unsaved
+// changes, and can hear of that version: see outlook. A reader gets one version
+// from the start to the end: see package-internal file reading.go.
 //
 // # Concurrency
 //
@@ -36,7 +39,7 @@
 //	volume.mu   names of one space: fresh files, holds, scratch paths
 //	inode.mu    content of one file: working copy, handles. Of several inodes
 //	            the one with the smaller number first.
-//	FS.mu, heldLog.mu, bases.mu, resting.mu, volume.timesMu, queue locks   leaves; nothing is called under them
+//	FS.mu, heldLog.mu, bases.mu, watchers.mu, resting.mu, volume.timesMu, queue locks   leaves; nothing is called under them
 //
 // Methods of a space are called with volume.mu or inode.mu held, never with a
 // leaf. Events of a space and invalidations only enter queues; each queue is

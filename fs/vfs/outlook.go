@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"strings"
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
@@ -49,39 +50,51 @@ func (in *inode) outlook(who proc) outlook {
 	if in.vol == nil || in.kind != space.File || in.virtual != nil || !in.fs.bases.known(in.ino) {
 		return asKnown
 	}
-	e, behind := in.fs.bases.standing(in.ino, who)
+	v := in.vol
+	in.mu.Lock()
+	node, shared := in.node, in.state == stateShared
+	follows := in.followedBy(who)
+	in.mu.Unlock()
+	info, err := v.tree.stat(node)
+	if !shared || err != nil {
+		return asKnown
+	}
+	e, behind := in.fs.bases.standing(in.ino, who, info.Version)
 	if !behind {
 		return asKnown
 	}
-	v := in.vol
-	v.mu.Lock()
-	in.mu.Lock()
-	shared, parent, name := in.state == stateShared, in.parent, in.name
-	follows := in.followedBy(who)
-	in.mu.Unlock()
 	beside, folder := "", Ino(0)
-	if shared && v.hasScratch(parent) {
+	v.mu.Lock()
+	parent, name := in.parent, in.name
+	at := v.where(parent, name)
+	if v.hasScratch(parent) {
 		beside = v.folderDir(parent)
 	}
 	if p := v.byNode[parent]; p != nil {
 		folder = p.ino
 	}
 	v.mu.Unlock()
-	switch {
-	case !shared:
+	if at == nil {
 		return asKnown
-	case follows:
+	}
+	if follows {
 		return asIs
-	case beside != "":
-		switch is, said := bufferOf(beside, name, who.pid); {
-		case is == unheard:
-		case is == unsaved, !e.news.After(e.since):
-			return asKnown
-		case in.fs.now().Sub(said).Abs() < settleTime: // it saves, and asks what time that was
-			return asKnown
-		default:
-			return asIs
-		}
+	}
+	is, said := unheard, time.Time{}
+	if beside != "" {
+		is, said = bufferOf(beside, name, who.pid)
+	}
+	if is == unheard && in.fs.procs.real() {
+		is, said = bufferElsewhere(at.path(), who.pid)
+	}
+	switch {
+	case is == unheard:
+	case is == unsaved, !e.news.After(e.since):
+		return asKnown
+	case in.fs.now().Sub(said).Abs() < settleTime: // it saves, and asks what time that was
+		return asKnown
+	default:
+		return asIs
 	}
 	age := in.fs.now().Sub(e.news)
 	switch {
@@ -95,6 +108,15 @@ func (in *inode) outlook(who proc) outlook {
 	return asKnown
 }
 
+// path is the way to a place from the mount root.
+func (p *Place) path() string {
+	var b strings.Builder
+	for _, step := range p.Folder {
+		b.WriteString(step.Name + "/")
+	}
+	return b.String() + p.Name
+}
+
 // A standing is how a process stands to a file.
 type standing struct {
 	since time.Time // when it loaded or saved it last
@@ -102,8 +124,8 @@ type standing struct {
 	saved bool      // it has saved it before
 }
 
-// standing also reports whether who knows a text that may not be current.
-func (b *bases) standing(ino Ino, who proc) (standing, bool) {
+// standing also reports whether who knows a text that is not the current version.
+func (b *bases) standing(ino Ino, who proc, id string) (standing, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.files[ino][who]
@@ -111,7 +133,7 @@ func (b *bases) standing(ino Ino, who proc) (standing, bool) {
 		return standing{}, false
 	}
 	last := e.sure()
-	return standing{since: e.since, news: b.news[ino], saved: e.saved}, last != nil && !last.v.opaque
+	return standing{since: e.since, news: b.news[ino], saved: e.saved}, last != nil && !last.v.opaque && last.v.id != id
 }
 
 // announced notes that a new version of a file is announced now.

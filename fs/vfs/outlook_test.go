@@ -125,9 +125,9 @@ func TestBuffersThatTell(t *testing.T) {
 		mark func(t *testing.T, dir string)
 		want string
 	}{
-		{"vim, clean", swapFile("clean", 10), toldTruth},
-		{"vim, changed", swapFile("dirty", 10), toldKnown},
-		{"another vim, clean", swapFile("clean", 11), toldKnown},
+		{"vim, clean", swapped("clean", 10), toldTruth},
+		{"vim, changed", swapped("dirty", 10), toldKnown},
+		{"another vim, clean", swapped("clean", 11), toldKnown},
 		{"emacs, changed", func(t *testing.T, dir string) {
 			if err := os.Symlink("user@host.10:1", filepath.Join(dir, ".#doc")); err != nil {
 				t.Fatal(err)
@@ -156,13 +156,29 @@ func TestBuffersThatTell(t *testing.T) {
 	}
 }
 
-func swapFile(is string, pid uint32) func(t *testing.T, dir string) {
+func swapped(is string, pid uint32) func(t *testing.T, dir string) {
 	return func(t *testing.T, dir string) {
 		b := header(t, is, func(b []byte) { binary.LittleEndian.PutUint32(b[swapPID:], pid) })
 		if err := os.WriteFile(filepath.Join(dir, ".doc.swp"), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// What another process of this device saves is news as well.
+func TestLocalSavesAreNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p, _ := w.shared("doc", before)
+		w.watching = map[uint32]bool{p.pid: true}
+		known := p.stat("doc")
+		q := w.process(11)
+		q.read("doc")
+		q.saveOver("doc", "zero\n"+before, true)
+		if got := told(p.stat("doc"), known, q.stat("doc")); got != toldTruth {
+			t.Errorf("told the %s", got)
+		}
+	})
 }
 
 // A server that opens a file and asks for its size and time by the descriptor

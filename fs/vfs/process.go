@@ -62,9 +62,12 @@ func (p *processes) of(tid uint32) proc {
 	return who
 }
 
+// real reports whether /proc knows the processes.
+func (p *processes) real() bool { return p.custom == nil }
+
 // alive reports whether the process still runs.
 func (p *processes) alive(who proc) bool {
-	return p.custom != nil || startOf(who.pid) == who.start
+	return !p.real() || startOf(who.pid) == who.start
 }
 
 // groupOf is the process of a thread; an unknown thread is its own.

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,19 +29,8 @@ const (
 //     says nothing: other programs make none either.
 func bufferOf(dir, name string, pid uint32) (is buffer, at time.Time) {
 	for _, swap := range swapNames(name) {
-		f, err := os.Open(filepath.Join(dir, swap))
-		if err != nil {
-			continue
-		}
-		header := make([]byte, swapHeaderSize)
-		_, err = io.ReadFull(f, header)
-		info, serr := f.Stat()
-		f.Close()
-		if err != nil || serr != nil {
-			continue
-		}
-		if by, is := swapHeader(header); by == pid && is != unheard {
-			return is, info.ModTime()
+		if is, at := swapFile(filepath.Join(dir, swap), pid); is != unheard {
+			return is, at
 		}
 	}
 	if target, err := os.Readlink(filepath.Join(dir, ".#"+name)); err == nil {
@@ -49,6 +39,65 @@ func bufferOf(dir, name string, pid uint32) (is buffer, at time.Time) {
 		}
 	}
 	return unheard, time.Time{}
+}
+
+// swapFile is what process pid says in a swap file.
+func swapFile(path string, pid uint32) (is buffer, at time.Time) {
+	f, err := os.Open(path)
+	if err != nil {
+		return unheard, at
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	header := make([]byte, swapHeaderSize)
+	if err == nil {
+		_, err = io.ReadFull(f, header)
+	}
+	if err != nil {
+		return unheard, at
+	}
+	if by, is := swapHeader(header); by == pid {
+		return is, info.ModTime()
+	}
+	return unheard, at
+}
+
+// bufferElsewhere is bufferOf for a process that keeps its swap files in a folder
+// for all files, as neovim does: there they have the whole path in their name,
+// with % for each slash. path is that of the file from the mount root.
+func bufferElsewhere(path string, pid uint32) (is buffer, at time.Time) {
+	end := "%" + strings.ReplaceAll(path, "/", "%") + ".sw"
+	for fd, target := range openFiles(pid) {
+		if n := len(target) - 1; n < 0 || !strings.HasSuffix(target[:n], end) || overFUSE(pid, fd) {
+			continue
+		}
+		if is, at := swapFile(fmt.Sprintf("/proc/%d/fd/%s", pid, fd), pid); is != unheard {
+			return is, at
+		}
+	}
+	return unheard, at
+}
+
+// overFUSE reports whether a descriptor of a process belongs to a file system that
+// a process serves. It may be this one, which must not wait for itself.
+func overFUSE(pid uint32, fd string) bool {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(info), "mnt_id:")
+	id, _, _ := strings.Cut(rest, "\n")
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		return true
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.HasPrefix(line, strings.TrimSpace(id)+" ") {
+			_, kind, ok := strings.Cut(line, " - ")
+			return !ok || strings.HasPrefix(kind, "fuse")
+		}
+	}
+	return true
 }
 
 // swapNames are the names that vim gives to the swap files of a file: others

@@ -102,3 +102,33 @@ func TestBufferOf(t *testing.T) {
 		}
 	}
 }
+
+// neovim keeps its swap files elsewhere; this process is one here.
+func TestBufferElsewhere(t *testing.T) {
+	pid := uint32(os.Getpid())
+	b := header(t, "dirty", func(b []byte) { binary.LittleEndian.PutUint32(b[swapPID:], pid) })
+	path := filepath.Join(t.TempDir(), "%home%user%echofs%notes%some folder%doc.txt.swo")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if is, _ := bufferElsewhere("notes/some folder/doc.txt", pid); is != unheard {
+		t.Error("it is not open yet")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for path, want := range map[string]buffer{
+		"notes/some folder/doc.txt": unsaved,
+		"other/some folder/doc.txt": unheard,
+		"notes/doc.txt":             unheard,
+	} {
+		if is, _ := bufferElsewhere(path, pid); is != want {
+			t.Errorf("%s: buffer %d, want %d", path, is, want)
+		}
+	}
+	if is, _ := bufferElsewhere("notes/some folder/doc.txt", 1<<30); is != unheard {
+		t.Error("nobody has a buffer")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -113,20 +114,31 @@ func ownerOf(pid uint32) (uint32, error) {
 	return st.Uid, err
 }
 
-// processWatches looks through the inotify descriptors of one process. What it
-// may not see it takes for nothing.
+// openFiles are the descriptors of a process and what they are open on, as far as
+// this one may see that.
+func openFiles(pid uint32) iter.Seq2[string, string] {
+	return func(yield func(fd, target string) bool) {
+		folder, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			return
+		}
+		defer folder.Close()
+		names, err := folder.Readdirnames(watchFiles)
+		if err != nil {
+			return
+		}
+		for _, fd := range names {
+			if target, err := os.Readlink(filepath.Join(folder.Name(), fd)); err == nil && !yield(fd, target) {
+				return
+			}
+		}
+	}
+}
+
+// processWatches looks through the inotify descriptors of one process.
 func processWatches(pid uint32, file, dir Ino) bool {
-	folder, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return false
-	}
-	defer folder.Close()
-	names, err := folder.Readdirnames(watchFiles)
-	if err != nil {
-		return false
-	}
-	for _, fd := range names {
-		if kind, err := os.Readlink(filepath.Join(folder.Name(), fd)); err != nil || kind != "anon_inode:inotify" {
+	for fd, target := range openFiles(pid) {
+		if target != "anon_inode:inotify" {
 			continue
 		}
 		info, err := os.Open(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
