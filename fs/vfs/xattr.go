@@ -105,10 +105,22 @@ func (in *inode) statusLocked() string {
 	case stateOrphan:
 		return "deleted"
 	}
-	if in.wc != nil && in.wc.dirty {
+	if w := in.wc; w != nil && w.dirty {
+		if err := w.broken(); err != nil {
+			return "not saved: " + err.Error()
+		}
 		return "being written"
 	}
-	return "shared"
+	if in.kind != space.File {
+		return "shared"
+	}
+	switch info, err := in.vol.tree.stat(in.node); {
+	case err != nil || info.Text || info.Size == 0:
+		return "shared"
+	case info.Size > textLimit:
+		return "shared as a whole: it is larger than a text that merges letter by letter"
+	}
+	return "shared as a whole: it is no text in UTF-8"
 }
 
 // Listxattr lists the extended attributes.

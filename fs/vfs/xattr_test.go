@@ -101,3 +101,38 @@ func TestModes(t *testing.T) {
 		}
 	})
 }
+
+func TestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		p.write("text", "text\n")
+		p.write("bytes", "\xff\n")
+		p.write("long", strings.Repeat("x", textLimit+1))
+		p.write("empty", "")
+		p.mkdir("folder")
+		p.write("a.bak", "local\n")
+		status := func(path, want string) {
+			t.Helper()
+			v, err := w.fs.Getxattr(p.caller(), p.stat(path).Ino, xattrStatus)
+			if err != nil || !strings.HasPrefix(string(v), want) {
+				t.Errorf("status of %s: %q, %v, want %q", path, v, err, want)
+			}
+		}
+		status("text", "held back")
+		w.pass()
+		h := p.open("text", syscall.O_RDWR)
+		p.writeTo(h, 0, "TEXT")
+		status("text", "being written")
+		p.close(h)
+		for path, want := range map[string]string{
+			"text": "shared", "empty": "shared", "folder": "shared", "a.bak": "local",
+			"bytes": "shared as a whole: it is no text", "long": "shared as a whole: it is larger",
+		} {
+			status(path, want)
+		}
+		if v, _ := w.fs.Getxattr(p.caller(), p.stat("text").Ino, xattrStatus); string(v) != "shared" {
+			t.Errorf("status of a text: %q", v)
+		}
+	})
+}
