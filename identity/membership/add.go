@@ -149,6 +149,7 @@ func (s *State) learn(n *node) {
 	if n.Kind == credential.DeviceCut {
 		return // by it nobody becomes a device
 	}
+	s.told[who] = append(s.told[who], n)
 	for _, d := range n.chain.Devices() {
 		s.proofs[d.Key] = append(s.proofs[d.Key], proof{who, n})
 		if !slices.Contains(s.devices[who], d.Key) {

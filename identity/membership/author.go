@@ -94,8 +94,7 @@ func (s *State) SetRole(d *identity.Device, who identity.ID, role credential.Rol
 		return credential.Make(d, op)
 	}
 	for _, g := range s.to[who] {
-		_, has := g.to()
-		if has == credential.Admin && role < has && s.now().valid.has(g.index) && !s.lowered(g, s.now()) &&
+		if role < credential.Admin && s.gives(g, s.now().set, s.now()) == credential.Admin &&
 			s.byID[op.Proof].lineage.compare(g.lineage) >= 0 {
 			return credential.Signed{}, fmt.Errorf("%s: %w", doing, ErrSenior)
 		}
@@ -210,7 +209,7 @@ func (s *State) Redeem(witness *identity.Device, invite identity.ID, chain, sig 
 	if op.Ext, err = body.Encode(); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	if s.lowered(&node{Signed: credential.Signed{Op: op}, past: s.now().set, under: n}, s.now()) {
+	if s.takenBack(&node{Signed: credential.Signed{Op: op}, past: s.now().set, under: n}, s.now()) {
 		return nil, fmt.Errorf("%s: it was made before you were removed: %w", doing, ErrInvitation)
 	}
 	c, err := credential.Make(witness, op)
@@ -375,8 +374,7 @@ func (s *State) draftOf(d *identity.Device, kind credential.Kind, least credenti
 	}
 	var under *node
 	for _, g := range s.to[who] {
-		_, role := g.to()
-		if role >= least && s.now().valid.has(g.index) && !s.lowered(g, s.now()) &&
+		if s.gives(g, s.now().set, s.now()) >= max(least, credential.Reader) &&
 			(under == nil || g.lineage.compare(under.lineage) < 0) {
 			under = g
 		}

@@ -80,7 +80,7 @@ func (s *State) readChain(n *node, data []byte) (err error) {
 // checkUnder judges n, which is made under a grant.
 func (s *State) checkUnder(n *node, v *view) error {
 	under := s.byID[n.Proof]
-	if under == nil || !n.past.has(under.index) || !under.isGrant() {
+	if under == nil || !n.past.has(under.index) || !under.isGrant() || under.isOwn() {
 		return fmt.Errorf("the grant it was made under is not in its past: %w", ErrInvalid)
 	}
 	who, role := under.to()
@@ -156,21 +156,16 @@ func (s *State) checkImport(n *node, v *view, role credential.Role) error {
 		return fmt.Errorf("its author was %v, not admin: %w", role, ErrInvalid)
 	}
 	if s.imported(n.chain, n.past) {
-		return fmt.Errorf("it proves what was proven before: %w", ErrInvalid)
+		return fmt.Errorf("it says what was known before: %w", ErrInvalid)
 	}
 	return nil
 }
 
-// imported reports whether the nodes in past prove everything that a chain says.
+// imported reports whether a chain in past says all that another does.
 func (s *State) imported(c *chain, past bitset) bool {
-	for _, d := range c.Devices() {
-		for _, p := range s.proofs[d.Key] {
-			if p.who == c.Identity() && past.has(p.by.index) && p.by.chain.Covers(c.Halo) {
-				return true
-			}
-		}
-	}
-	return len(c.Devices()) == 0
+	return slices.ContainsFunc(s.told[c.Identity()], func(n *node) bool {
+		return past.has(n.index) && n.chain.Covers(c.Halo)
+	})
 }
 
 func (s *State) checkCut(n *node, v *view) error {
@@ -217,7 +212,7 @@ func (s *State) checkRedeem(n *node, v *view) error {
 	if n.chain.Identity() != n.Subject || !n.chain.Live(body.Device) {
 		return fmt.Errorf("the guest's chain is somebody else's: %w", ErrInvalid)
 	}
-	if s.lowered(n, v) {
+	if s.takenBack(n, v) {
 		return fmt.Errorf("the guest was removed after the invitation: %w", ErrInvalid)
 	}
 	if s.roleIn(v, n.Subject) >= invite.Role {

@@ -79,7 +79,7 @@ func (s *State) ended(n, by *node, v *view) bool {
 // back had seen n and left it standing, and neither knew of the other. Else who
 // was removed could undo what they did by cutting their own devices.
 func (s *State) sealed(n, by, cut *node, v *view) bool {
-	if by.isOwn() || !s.needsRight(by) {
+	if !s.needsRight(by) {
 		return false
 	}
 	for _, r := range s.to[by.Identity] {

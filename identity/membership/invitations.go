@@ -62,8 +62,16 @@ func (s *State) invitation(n *node) Invitation {
 func (s *State) admits(invite *node) bool {
 	v := s.now()
 	next := &node{past: v.set, under: invite, index: len(s.nodes)}
-	if !v.valid.has(invite.index) || s.stripped(next, invite.under, v) || s.ended(next, invite, v) || s.lowered(invite.under, v) {
+	if !v.valid.has(invite.index) || s.stripped(next, invite.under, v) || s.ended(next, invite, v) {
 		return false
 	}
 	return !slices.ContainsFunc(s.revokes[invite.ID], func(r *node) bool { return s.countsAgainst(r, invite, v) })
+}
+
+// takenBack reports whether the role that a REDEEM would give has been taken
+// back, in the view that it is made in.
+func (s *State) takenBack(redeem *node, v *view) bool {
+	return slices.ContainsFunc(s.to[redeem.Subject], func(r *node) bool {
+		return v.set.has(r.index) && takesBack(r, redeem) && s.lowers(r, v)
+	})
 }

@@ -104,6 +104,7 @@ type State struct {
 	excludes []*node
 	about    map[identity.ID][]*node // PROFILE_SETs and METAs, by identity
 	proofs   map[identity.PublicKey][]proof
+	told     map[identity.ID][]*node // whose chains prove devices, by identity
 	devices  map[identity.ID][]identity.PublicKey
 	chains   map[identity.ID]*chain // of each identity, all that is known
 	feeds    map[identity.PublicKey][]*node
@@ -137,6 +138,7 @@ func Of(space identity.ID) *State {
 		redeemed: map[identity.ID][]*node{},
 		about:    map[identity.ID][]*node{},
 		proofs:   map[identity.PublicKey][]proof{},
+		told:     map[identity.ID][]*node{},
 		devices:  map[identity.ID][]identity.PublicKey{},
 		chains:   map[identity.ID]*chain{},
 		feeds:    map[identity.PublicKey][]*node{},

@@ -26,7 +26,7 @@ type node struct {
 	ends    identity.PublicKey    // of DEVICE_CUT: the device it names
 }
 
-// isGrant reports whether n gives a role.
+// isGrant reports whether n gives a role, or takes one.
 func (n *node) isGrant() bool {
 	return n.Kind == credential.Genesis || n.Kind == credential.SetRole || n.Kind == credential.Redeem
 }
@@ -42,13 +42,10 @@ func (n *node) to() (identity.ID, credential.Role) {
 	return n.Subject, n.Role
 }
 
-// isOwn reports whether a member lowers their own role: to none is leaving.
+// isOwn reports whether a member gives up some of their role, or all by leaving.
 func (n *node) isOwn() bool {
 	return n.Kind == credential.SetRole && n.Subject == n.Identity
 }
-
-// isLeaving reports whether a member ends their own membership.
-func (n *node) isLeaving() bool { return n.isOwn() && n.Role == credential.None }
 
 // isOwnRevoke reports whether n ends an INVITE of the same author.
 func (n *node) isOwnRevoke(invite *node) bool {
@@ -81,14 +78,7 @@ func (n *node) rank() lineage {
 // last reports whether n is settled after everything that admins did: nothing
 // that an admin does rests on it.
 func (n *node) last() bool {
-	switch {
-	case n.Kind == credential.Redeem:
-		return n.under.Role < credential.Admin
-	case n.isOwn() && n.Role > credential.None:
-		_, role := n.under.to()
-		return role < credential.Admin
-	}
-	return false
+	return n.Kind == credential.Redeem && n.under.Role < credential.Admin
 }
 
 // A lineage says through which grants a right came from the founder. The

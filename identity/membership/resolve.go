@@ -38,11 +38,11 @@ func (s *State) inForce(n *node, v *view) bool {
 }
 
 // needsRight reports whether n counts only while the grant it was made under
-// does. Leaving, and what members say about themselves, needs none.
+// does. What members give up, and say about themselves, needs none.
 func (s *State) needsRight(n *node) bool {
 	switch n.Kind {
 	case credential.SetRole:
-		return !n.isLeaving()
+		return !n.isOwn()
 	case credential.InviteRevoke:
 		return !n.isOwnRevoke(s.byID[n.Subject])
 	case credential.Invite, credential.KeyEpoch, credential.Exclude:
@@ -60,7 +60,7 @@ func (s *State) stripped(n, under *node, v *view) bool {
 			continue
 		}
 		if r.isOwn() {
-			if n.past.has(r.index) && !s.ended(r, r, v) {
+			if n.past.has(r.index) && s.lowers(r, v) {
 				return true // its author had given it up
 			}
 			continue // what they did before, or at the same time, stands
@@ -115,32 +115,63 @@ func (s *State) roleIn(v *view, who identity.ID) credential.Role {
 	if role, ok := v.roles[who]; ok {
 		return role
 	}
-	best := credential.None
-	for _, g := range s.to[who] {
-		if _, role := g.to(); role > best && v.valid.has(g.index) && !s.lowered(g, v) {
-			best = role
-		}
-	}
+	role := s.roleAmong(who, v.set, v)
 	if v.roles == nil {
 		v.roles = map[identity.ID]credential.Role{}
 	}
-	v.roles[who] = best
+	v.roles[who] = role
+	return role
+}
+
+// roleAmong is the role by the grants of a set, judged by all that v knows.
+func (s *State) roleAmong(who identity.ID, set bitset, v *view) credential.Role {
+	best := credential.None
+	for _, g := range s.to[who] {
+		if set.has(g.index) {
+			best = max(best, s.gives(g, set, v))
+		}
+	}
 	return best
 }
 
-// lowered reports whether something in v takes back what the grant g gave.
-func (s *State) lowered(g *node, v *view) bool {
-	who, _ := g.to()
+// gives returns the role that a grant gives, judged by all that v knows: none if
+// it is not in force, or if something in set takes it back, and no more than its
+// subject has left of it.
+func (s *State) gives(g *node, set bitset, v *view) credential.Role {
+	if g.isOwn() || !v.valid.has(g.index) {
+		return credential.None
+	}
+	who, role := g.to()
 	for _, r := range s.to[who] {
-		if v.set.has(r.index) && takesBack(r, g) && s.lowers(r, v) {
-			return true
+		if !set.has(r.index) || !v.set.has(r.index) || !s.lowers(r, v) {
+			continue
+		}
+		switch {
+		case r.isOwn():
+			if takesBack(r, g) {
+				role = min(role, r.Role)
+			}
+		case takesBack(r, g) || s.gaveUp(g, r, v):
+			return credential.None
 		}
 	}
-	return false
+	return role
 }
 
-// lowers reports whether a SET_ROLE counts as far as it takes something away:
-// that of a member from themselves whatever became of their right to it.
+// gaveUp reports whether r takes back what is left of a grant of admin that its
+// subject had given up: then it takes no senior.
+func (s *State) gaveUp(g, r *node, v *view) bool {
+	who, _ := g.to()
+	if !r.past.has(g.index) || g.past.has(r.index) || r.Kind != credential.SetRole {
+		return false
+	}
+	return slices.ContainsFunc(s.to[who], func(c *node) bool {
+		return c.isOwn() && r.past.has(c.index) && r.Role < c.Role && takesBack(c, g) && s.lowers(c, v)
+	})
+}
+
+// lowers reports whether a SET_ROLE is in force. What a member gives up is looked
+// at by itself, since it may be asked for before it is settled.
 func (s *State) lowers(r *node, v *view) bool {
 	if r.isOwn() {
 		return !s.ended(r, r, v)
@@ -149,7 +180,8 @@ func (s *State) lowers(r *node, v *view) bool {
 }
 
 // takesBack reports whether r, a grant to the same identity as g, takes back
-// what g gave, if r is in force.
+// what g gave, if r is in force; one that members make themselves takes back
+// only what is above its role.
 func takesBack(r, g *node) bool {
 	_, role := g.to()
 	if r.Kind != credential.SetRole || r.Role >= role || g == r {

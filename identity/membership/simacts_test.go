@@ -43,7 +43,8 @@ func (w *world) join(d *device) error {
 	if d.dev != devB || w.ref.roleAt(d.who, d.know) == credential.None {
 		return nil
 	}
-	return w.honest(d, &refOp{kind: credential.Import, chain: chainAB, chainOf: d.who})
+	_, err := w.make(d, w.under(d, &refOp{kind: credential.Import, chain: chainAB, chainOf: d.who}))
+	return err // refused if more is known of it, such as that it was revoked
 }
 
 // theirCuts returns the last entries of somebody's feeds that count for a device.
@@ -76,8 +77,8 @@ func (w *world) setRole(d *device) error {
 	v := w.ref.view(d.know)
 	isSenior := false
 	each(d.know&v.valid, func(g int) {
-		who, role, ok := w.ref.grant(w.ref.ops[g])
-		isSenior = isSenior || ok && who == o.subject && role == credential.Admin && o.role < role && senior(w.ref.ops[proof].path, w.ref.ops[g].path) >= 0
+		who, _, ok := w.ref.grant(w.ref.ops[g])
+		isSenior = isSenior || ok && who == o.subject && o.role < credential.Admin && w.ref.gives(g, d.know, d.know, v) == credential.Admin && senior(w.ref.ops[proof].path, w.ref.ops[g].path) >= 0
 	})
 	if isSenior {
 		return nil

@@ -129,17 +129,9 @@ func (r *reference) rank(o *refOp) []refStep {
 
 func own(o *refOp) bool { return o.kind == credential.SetRole && o.subject == o.who }
 
-// last: REDEEMs of no admin, and steps down from less than admin, are settled
-// after all others, by age alone.
+// last: REDEEMs of no admin are settled after all others, by age alone.
 func (r *reference) last(o *refOp) bool {
-	switch {
-	case o.kind == credential.Redeem:
-		return r.ops[o.proof].role < credential.Admin
-	case own(o) && o.role > credential.None:
-		_, role, _ := r.grant(r.ops[o.proof])
-		return role < credential.Admin
-	}
-	return false
+	return o.kind == credential.Redeem && r.ops[o.proof].role < credential.Admin
 }
 
 func (r *reference) age(a, b *refOp) int {
@@ -217,7 +209,7 @@ func (r *reference) deviceCuts(set uint64) []refDeviceCut {
 func (r *reference) needsRight(o *refOp) bool {
 	switch o.kind {
 	case credential.SetRole:
-		return !(own(o) && o.role == credential.None)
+		return !own(o)
 	case credential.InviteRevoke:
 		return r.ops[o.target].who != o.who
 	case credential.Invite, credential.KeyEpoch, credential.Exclude:
@@ -310,7 +302,7 @@ func (r *reference) ended(i int, by *refOp, set uint64, v *refView) bool {
 // sealed: who took the right to i back had seen it and left it, and did not know
 // of the cut, nor the cut of the removal.
 func (r *reference) sealed(i int, by *refOp, cut int, set uint64, v *refView) bool {
-	if own(by) || !r.needsRight(by) || r.weak == "a removal seals" {
+	if !r.needsRight(by) || r.weak == "a removal seals" {
 		return false
 	}
 	found := false
@@ -363,22 +355,48 @@ func (r *reference) lowers(k int, set uint64, v *refView) bool {
 	return has(v.valid, k)
 }
 
-// role is the highest of the grants among some, in force in the view of set, that
-// nothing among them takes back.
+// role is the highest of what the grants among some give.
 func (r *reference) role(who int, among, set uint64, v *refView) credential.Role {
 	best := credential.None
-	each(among&v.valid, func(g int) {
-		to, role, ok := r.grant(r.ops[g])
-		if !ok || to != who || role <= best {
-			return
-		}
-		lowered := false
-		each(among&set, func(k int) { lowered = lowered || r.takesBack(k, g) && r.lowers(k, set, v) })
-		if !lowered {
-			best = role
+	each(among, func(g int) {
+		if to, _, ok := r.grant(r.ops[g]); ok && to == who {
+			best = max(best, r.gives(g, among, set, v))
 		}
 	})
 	return best
+}
+
+// gives: what a grant gives that is in force, which is nothing if a SET_ROLE by
+// others among some takes it back, and no more than a SET_ROLE of its subject has
+// left of it. What is left of a grant of admin any admin takes back who knows it.
+func (r *reference) gives(g int, among, set uint64, v *refView) credential.Role {
+	if own(r.ops[g]) || !has(v.valid, g) {
+		return credential.None
+	}
+	_, role, _ := r.grant(r.ops[g])
+	each(among&set, func(k int) {
+		t := r.ops[k]
+		if t.kind != credential.SetRole || !r.lowers(k, set, v) {
+			return
+		}
+		if own(t) {
+			if r.takesBack(k, g) {
+				role = min(role, t.role)
+			}
+			return
+		}
+		taken := r.takesBack(k, g)
+		who, _, _ := r.grant(r.ops[g])
+		if t.subject == who && has(t.past, g) && r.weak != "who steps down is no senior" {
+			each(t.past, func(c int) {
+				taken = taken || own(r.ops[c]) && r.takesBack(c, g) && t.role < r.ops[c].role && r.lowers(c, set, v)
+			})
+		}
+		if taken {
+			role = credential.None
+		}
+	})
+	return role
 }
 
 func (r *reference) roleAt(who int, set uint64) credential.Role {
@@ -416,7 +434,7 @@ func (r *reference) mayAdd() bool {
 		return r.mayRedeem(i, v)
 	}
 	who, role, ok := r.grant(r.ops[o.proof])
-	if !ok || who != o.who || role == credential.None {
+	if !ok || who != o.who || role == credential.None || own(r.ops[o.proof]) {
 		return false
 	}
 	least := credential.Reader
@@ -577,13 +595,11 @@ func (r *reference) excluded(all []*refEntry, some, set uint64) uint64 {
 			author := all[c.entry].who
 			may := true
 			each(set&v.valid, func(g int) {
-				to, role, ok := r.grant(r.ops[g])
-				if !ok || to != author || role != credential.Admin || author == x.who {
+				to, _, ok := r.grant(r.ops[g])
+				if !ok || to != author || author == x.who || r.gives(g, set, set, v) < credential.Admin {
 					return
 				}
-				lowered := false
-				each(set, func(k int) { lowered = lowered || r.takesBack(k, g) && r.lowers(k, set, v) })
-				may = may && (lowered || senior(r.rank(x), r.ops[g].path) < 0)
+				may = may && senior(r.rank(x), r.ops[g].path) < 0
 			})
 			if may || r.weak == "only seniors exclude an admin's entries" {
 				out |= 1 << c.entry

@@ -16,6 +16,7 @@ var weakened = []struct {
 	{"what rests on void is void", 3000},
 	{"who left has no right", 3000},
 	{"leaving prevails", 3000},
+	{"who steps down is no senior", 3000},
 	{"only seniors lower admins", 3000},
 	{"the senior author prevails", 3000},
 	{"an invitation raises nobody whom it does not know lowered", 3000},

@@ -321,15 +321,11 @@ func (w *world) bestGrant(d *device, least credential.Role) (int, bool) {
 	v := w.ref.view(d.know)
 	best := -1
 	each(d.know&v.valid, func(g int) {
-		who, role, ok := w.ref.grant(w.ref.ops[g])
-		if !ok || who != d.who || role < least || best >= 0 && senior(w.ref.ops[g].path, w.ref.ops[best].path) >= 0 {
+		who, _, ok := w.ref.grant(w.ref.ops[g])
+		if !ok || who != d.who || w.ref.gives(g, d.know, d.know, v) < max(least, credential.Reader) || best >= 0 && senior(w.ref.ops[g].path, w.ref.ops[best].path) >= 0 {
 			return
 		}
-		lowered := false
-		each(d.know, func(k int) { lowered = lowered || w.ref.takesBack(k, g) && w.ref.lowers(k, d.know, v) })
-		if !lowered {
-			best = g
-		}
+		best = g
 	})
 	return best, best >= 0
 }

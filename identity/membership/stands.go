@@ -129,27 +129,6 @@ func (s *State) byRemoved(cut *node, v *view) bool {
 	return false
 }
 
-// roleAmong is the role by the grants of a set that are in force in now.
-func (s *State) roleAmong(who identity.ID, set bitset, now *view) credential.Role {
-	best := credential.None
-	for _, g := range s.to[who] {
-		if _, role := g.to(); role > best && set.has(g.index) && now.valid.has(g.index) && !s.loweredAmong(g, set, now) {
-			best = role
-		}
-	}
-	return best
-}
-
-func (s *State) loweredAmong(g *node, set bitset, now *view) bool {
-	who, _ := g.to()
-	for _, r := range s.to[who] {
-		if set.has(r.index) && now.set.has(r.index) && takesBack(r, g) && s.lowers(r, now) {
-			return true
-		}
-	}
-	return false
-}
-
 // Excluded returns the entries that EXCLUDEs in force name. An admin excludes
 // entries of those whom they might lower, and their own.
 func (j Judge) Excluded() map[credential.Cut]bool {
@@ -172,8 +151,7 @@ func (j Judge) Excluded() map[credential.Cut]bool {
 
 func (s *State) mayExclude(x *node, author identity.ID, v *view) bool {
 	return x.Identity == author || !slices.ContainsFunc(s.to[author], func(g *node) bool {
-		_, role := g.to()
-		return role == credential.Admin && v.valid.has(g.index) && !s.lowered(g, v) && x.rank().compare(g.lineage) >= 0
+		return s.gives(g, v.set, v) == credential.Admin && x.rank().compare(g.lineage) >= 0
 	})
 }
 
@@ -235,8 +213,6 @@ func (s *State) Generation() uint64 {
 	for _, n := range s.settled {
 		in := v.valid.has(n.index)
 		switch {
-		case n.isOwn():
-			in = s.lowers(n, v)
 		case n.isGrant() && (n.Kind != credential.SetRole || n.Role >= credential.Editor):
 			if in {
 				continue // what gives something changes no verdict until it falls
