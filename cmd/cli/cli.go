@@ -38,6 +38,7 @@ const (
 	exitBusy        = 5
 	exitRefused     = 6
 	exitUnreachable = 7
+	exitLocked      = 8
 )
 
 const exitCodes = `   0  it worked
@@ -47,7 +48,8 @@ const exitCodes = `   0  it worked
    4  there is no space, app, file or version of that name
    5  something is taken: the home, the port, the mount point, the name
    6  refused: the invitation is used, expired or damaged, or your role does not allow it
-   7  no peer answered in time`
+   7  no peer answered in time
+   8  your keys are locked: echofs halo unlock`
 
 // Run executes one command and returns its exit code. args includes the name
 // of the program.
@@ -72,7 +74,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 
 func exitCode(code localapi.Code) int {
 	switch code {
-	case localapi.Usage:
+	case localapi.Usage, localapi.NeedsPIN:
 		return exitUsage
 	case localapi.NotRunning:
 		return exitNotRunning
@@ -80,10 +82,12 @@ func exitCode(code localapi.Code) int {
 		return exitNotFound
 	case localapi.Busy:
 		return exitBusy
-	case localapi.Refused:
+	case localapi.Refused, localapi.WrongPIN:
 		return exitRefused
 	case localapi.Unreachable:
 		return exitUnreachable
+	case localapi.Locked:
+		return exitLocked
 	default:
 		return exitFailed
 	}
@@ -123,7 +127,7 @@ the daemon. Start with:
 		Action:                 c.group,
 		Commands: []*cli.Command{
 			c.up(), c.down(), c.status(), c.online(), c.offline(),
-			c.space(), c.appCommands(),
+			c.space(), c.halo(), c.appCommands(),
 			c.log(), c.diff(), c.restore(), c.undelete(),
 			c.completion(), c.version(),
 		},

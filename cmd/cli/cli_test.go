@@ -156,7 +156,7 @@ func TestCommands(t *testing.T) {
 		{args: "status --bogus", code: exitUsage, errOut: "see echofs status --help"},
 		{args: "--bogus status", code: exitUsage, errOut: "there is no option --bogus"},
 		{args: "status --home", code: exitUsage, errOut: "--home needs a value"},
-		{args: "space share notes --ttl 5", code: exitUsage, errOut: `--ttl "5" is not a duration, such as 10m`},
+		{args: "space share notes --expires 5", code: exitUsage, errOut: `--expires "5" is not a duration, such as 10m`},
 		{args: "status --json=perhaps", code: exitUsage, errOut: `--json cannot be "perhaps"`},
 		{args: "help help", out: "EXIT CODES"},
 		{args: "status", out: "PROBLEMS"},
@@ -165,7 +165,7 @@ func TestCommands(t *testing.T) {
 		{args: "space list", out: "/mnt/notes"},
 		{args: "space ls --json", out: `"path": "/mnt/notes"`},
 		{args: "space share notes --role king", code: exitUsage, errOut: "reader, editor, admin"},
-		{args: "space share notes --ttl -1s", code: exitUsage, errOut: "--ttl"},
+		{args: "space share notes --expires -1s", code: exitUsage, errOut: "--expires"},
 		{args: "space join echofs://join#x", out: "/mnt/notes\n"},
 		{args: "space join used", code: exitRefused, errOut: "ask for a new one"},
 		{args: "space join slow --timeout 50ms", code: exitUnreachable, errOut: "no answer within 50ms"},
@@ -225,7 +225,7 @@ func TestCommands(t *testing.T) {
 func TestShareEndsWithTheInvitation(t *testing.T) {
 	f := &fake{}
 	home := start(t, f)
-	got := run(home, "", "space", "share", "notes", "--role", "reader", "--ttl", "10m")
+	got := run(home, "", "space", "share", "notes", "--role", "reader", "--expires", "10m")
 	if got.code != 0 || got.out != "echofs://join#abc\n" || !strings.Contains(got.errOut, "This device is offline") {
 		t.Errorf("got %+v", got)
 	}
@@ -238,9 +238,9 @@ func TestCompletion(t *testing.T) {
 	home := start(t, &fake{})
 	spaces := "notes\nwork\n"
 	tests := []struct{ line, want string }{
-		{"", "up\ndown\nstatus\nonline\noffline\nspace\napp\nlog\ndiff\nrestore\nundelete\ncompletion\nversion\n"},
-		{"space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\nrotate\nexport\nfork\nrebuild\n"},
-		{"help space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\nrotate\nexport\nfork\nrebuild\n"},
+		{"", "up\ndown\nstatus\nonline\noffline\nspace\nhalo\napp\nlog\ndiff\nrestore\nundelete\ncompletion\nversion\n"},
+		{"space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\ninvitations\nrevoke\nrotate\nexport\nfork\nrebuild\n"},
+		{"help space", "create\nlist\ninfo\nshare\njoin\nmembers\nrole\nremove\nleave\ninvitations\nrevoke\nrotate\nexport\nfork\nrebuild\n"},
 		{"space info", spaces},
 		{"space info notes", ""},
 		{"space create", ""},
@@ -255,8 +255,8 @@ func TestCompletion(t *testing.T) {
 		{"space export notes", ""},
 		{"space share --role reader", spaces},
 		{"space share notes --role", "reader\neditor\nadmin\n"},
-		{"space share notes --", "--home\n--role\n--ttl\n--json\n--help\n"},
-		{"space share notes --r", "--home\n--role\n--ttl\n--json\n--help\n"},
+		{"space share notes --", "--home\n--role\n--uses\n--expires\n--pin\n--to\n--qr\n--no-qr\n--yes\n--json\n--help\n"},
+		{"space share notes --r", "--home\n--role\n--uses\n--expires\n--pin\n--to\n--qr\n--no-qr\n--yes\n--json\n--help\n"},
 		{"--home /nowhere space info", ""},
 		{"space info --home /nowhere", ""},
 		{"app open", "notes/board\nwork/board\nchart\n"},

@@ -144,6 +144,8 @@ func (c *command) offerValues(ctx context.Context, home, option string) {
 	switch option {
 	case "role":
 		c.offer("reader", "editor", "admin")
+	case "protect":
+		c.offer("passphrase", "keyring", "file")
 	case "log":
 		c.offer("debug", "info", "warn", "error")
 	case "space":
@@ -155,6 +157,12 @@ func (c *command) offerArguments(ctx context.Context, home string, cmd *cli.Comm
 	switch wants := strings.Fields(cmd.ArgsUsage)[len(given)]; {
 	case wants == "MEMBER":
 		c.offerMembers(ctx, home, given[0])
+		return
+	case wants == "DEVICE":
+		c.offerDevices(ctx, home)
+		return
+	case wants == "HOW":
+		c.offer("passphrase", "keyring", "file")
 		return
 	case wants == "ROLE":
 		c.offer("reader", "editor", "admin")

@@ -42,8 +42,12 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 	if !s.Online {
 		state = "offline (echofs online connects)"
 	}
-	c.ui.printf("%s, %s, up %s\n", clean(s.Name), state, ago(now, s.Started))
-	c.ui.printf("mount     %s\nhttp      http://%s\nhome      %s\nidentity  %s\n", clean(s.Mount), s.HTTP, clean(s.Home), s.Identity)
+	who, id := clean(s.Name), s.Identity
+	if s.Locked {
+		who, state, id = "locked", "nothing is mounted and nobody connected (echofs halo unlock)", "locked"
+	}
+	c.ui.printf("%s, %s, up %s\n", who, state, ago(now, s.Started))
+	c.ui.printf("mount     %s\nhttp      http://%s\nhome      %s\nidentity  %s\n", clean(s.Mount), s.HTTP, clean(s.Home), id)
 	if len(s.Spaces) > 0 {
 		c.ui.printf("\n")
 		c.printSpaces(s.Spaces)

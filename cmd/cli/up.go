@@ -21,10 +21,13 @@ func (c *command) up() *cli.Command {
 	return c.leaf(&cli.Command{
 		Name:      "up",
 		Usage:     "start the daemon: mount the spaces and connect",
-		UsageText: "echofs up [--mount DIR] [--name NAME] [--http ADDR] [--signal URL ...]",
+		UsageText: "echofs up [--mount DIR] [--name NAME] [--http ADDR] [--signal URL ...] [--unlock-fd FD]",
 		Description: `Runs in the foreground until Ctrl-C, SIGTERM or echofs down; then it commits
 what is open, unmounts and exits with 0. Prints one line when it is ready; log
-lines go to stderr. The first run makes your identity.
+lines go to stderr. The first run makes your identity (echofs halo --help).
+
+If a passphrase protects your keys it is asked for on a terminal; without one, and
+without --unlock-fd, the daemon starts locked and waits for echofs halo unlock.
 
 What --mount, --http and --signal said last time is remembered, so the next
 plain "echofs up" does the same. After a crash just run it again: a mount that
@@ -36,13 +39,14 @@ On other machines they can reach it only if it listens there, for example
 
 EXAMPLES
    echofs up
-   echofs up --mount /mnt/shared --name ann@laptop
+   echofs up --mount /mnt/shared --name ann
    echofs --home /tmp/second up --mount /tmp/second-mnt --http 127.0.0.1:0`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "mount", Usage: "mount the spaces at `DIR`, an empty folder (default: ~/echofs, made if missing)"},
-			&cli.StringFlag{Name: "name", Usage: "call this device `NAME` (default: user@host; asked only on the first run)"},
+			&cli.StringFlag{Name: "name", Usage: "others know you as `NAME` (default: the name of your account; only on the first run)"},
 			&cli.StringFlag{Name: "http", Usage: "serve apps and signaling at `ADDR`; port 0 picks one (default: " + daemon.DefaultHTTP + ")"},
 			&cli.StringSliceFlag{Name: "signal", Usage: "also find peers through the signaling server at `URL`; may be repeated"},
+			secretFlag("unlock-fd", "the passphrase of your keys"),
 			&cli.StringFlag{Name: "log", Value: "warn", Usage: "log at `LEVEL`: debug, info, warn or error"},
 			&cli.BoolFlag{Name: "json", Usage: "print the ready line as JSON"},
 		},
@@ -75,14 +79,44 @@ func (c *command) runUp(ctx *cli.Context) error {
 		Getenv:  c.Getenv,
 		Helper:  c.Helper,
 	}
+	cfg.Passphrase = c.askAtStart(ctx)
 	return daemon.Run(run, cfg, func(s localapi.Status) {
 		if ctx.Bool("json") {
 			_ = c.ui.json(s) // a closed stdout is no reason to stop
 			return
 		}
+		if s.Locked {
+			c.ui.printf("ready: locked, apps and signaling at http://%s; echofs halo unlock mounts your spaces at %s; stop with Ctrl-C\n", s.HTTP, clean(s.Mount))
+			return
+		}
 		c.ui.printf("ready: %s at %s, apps and signaling at http://%s, %s; stop with Ctrl-C\n",
 			clean(s.Name), clean(s.Mount), s.HTTP, plural(len(s.Spaces), "space", "spaces"))
 	})
+}
+
+// askAtStart is how the passphrase is asked for; nil if nobody can say it.
+func (c *command) askAtStart(ctx *cli.Context) func(context.Context, int) ([]byte, error) {
+	if ctx.IsSet("unlock-fd") {
+		return func(_ context.Context, try int) ([]byte, error) {
+			if try > 1 {
+				return nil, &localapi.Error{Code: localapi.Refused, Message: "what --unlock-fd gave is not the passphrase"}
+			}
+			return c.passphrase(ctx, "unlock-fd", "")
+		}
+	}
+	if !terminal(c.Stdin) {
+		return nil
+	}
+	return func(_ context.Context, try int) ([]byte, error) {
+		if try > 1 {
+			c.ui.notef("That is not the passphrase.\n")
+		}
+		passphrase, err := c.typed("Passphrase (Enter alone starts locked): ")
+		if len(passphrase) == 0 {
+			return nil, err
+		}
+		return passphrase, err
+	}
 }
 
 func (c *command) down() *cli.Command {

@@ -28,18 +28,14 @@ type Person struct {
 }
 
 // Create makes the identity of a home in which there is none. No daemon may be
-// running for it.
+// running for it. Of cfg it needs Home and Getenv.
 func Create(cfg Config, who Person) (localapi.Halo, error) {
 	unlock, err := openHome(cfg.Home)
 	if err != nil {
 		return localapi.Halo{}, err
 	}
 	defer unlock()
-	p, err := resolve(cfg, settings{})
-	if err != nil {
-		return localapi.Halo{}, err
-	}
-	d := &daemon{plan: p, log: p.Log}
+	d := &daemon{plan: plan{Config: cfg}}
 	store, err := keystore.Open(d.keysDir(), keystore.Config{})
 	if err == nil {
 		return localapi.Halo{}, &localapi.Error{Code: localapi.Busy, Message: "there is an identity in " + cfg.Home + " already", Next: "see it with echofs halo info; for another one choose another --home"}
