@@ -44,6 +44,7 @@ func (s *Space) loadForks(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
+	s.publishForks()
 	return tx.Metas(metaLost, func(name string, _ []byte) error {
 		id := name[len(metaLost):]
 		if len(id) != len(identity.ID{}) {
@@ -55,9 +56,16 @@ func (s *Space) loadForks(tx *store.Tx) error {
 }
 
 // Forks returns the proofs that a feed of the space has forked, to pass on.
-func (s *Space) Forks() (proofs [][]byte) {
-	s.write.Lock()
-	defer s.write.Unlock()
+func (s *Space) Forks() [][]byte {
+	if p := s.proofs.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// publishForks makes what Forks returns.
+func (s *Space) publishForks() {
+	var proofs [][]byte
 	for _, list := range s.forks.proofs {
 		for _, f := range list {
 			if data, err := f.Encode(); err == nil {
@@ -66,7 +74,7 @@ func (s *Space) Forks() (proofs [][]byte) {
 		}
 	}
 	slices.SortFunc(proofs, slices.Compare)
-	return proofs
+	s.proofs.Store(&proofs)
 }
 
 // AddForks takes proofs of peers and returns when they are durable. What follows
@@ -121,6 +129,7 @@ func (s *Space) addFork(f feed.Fork) error {
 		return err
 	}
 	s.forks.proofs[f.A.Feed] = append(list, f)
+	s.publishForks()
 	s.log.Warn("a feed has forked: its device, or a copy of its files, wrote two different entries in one place; one of them counts",
 		"space", s.name, "device", owner.Device.Short(), "feed", f.A.Feed.Short(), "seq", f.A.Seq)
 	s.unjudged.Store(true)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/echofs/echofs/crdt/feed"
@@ -79,7 +80,8 @@ func (s *Space) learn(keys ...feed.Key) error {
 	return nil
 }
 
-// AddKeys takes keys that a member handed over.
+// AddKeys takes keys that a member handed over. One that no rotation names is
+// left out: a ring has room for few.
 func (s *Space) AddKeys(keys []feed.Key) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -87,6 +89,11 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 		return ErrClosed
 	}
 	before := s.Keyring().Len()
+	named := make(map[[8]byte]bool)
+	for _, e := range s.members.Epochs() {
+		named[e.KeyID] = true
+	}
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k feed.Key) bool { return !named[k.ID()] })
 	err := s.learn(keys...)
 	if err == nil && s.Keyring().Len() > before {
 		err = errors.Join(s.retryWaiting()...)

@@ -51,18 +51,20 @@ type Space struct {
 	auths       map[identity.ID][]identity.ID // of entries in the store, see authOf
 	dead        map[identity.ID]bool          // entries of the log that do not count; replaced or added to
 	excludes    excludes
+	people      people
 	forks       forks
 	anew        bool                   // everything is in the log: what an edit lacks will never come
 	deadChanges map[document.Hash]bool // what dead entries would change in documents; nil: not looked at yet
 	opened      map[identity.ID]bool   // rotations whose keys are in the ring, see openEpochs
 	found       payloads
 
-	unjudged   atomic.Bool   // entries came by which others may begin or cease to count
-	judged     atomic.Uint64 // generation of the members by which dead was found
-	lineage    atomic.Uint64 // see Lineage
-	readOnly   atomic.Bool   // what subscribers know, see noteAccess
-	committing sync.Mutex    // held by the one commit that runs; taken before write
-	busy       atomic.Bool   // the last commit had much to do
+	unjudged   atomic.Bool              // entries came by which others may begin or cease to count
+	judged     atomic.Uint64            // generation of the members by which dead was found
+	lineage    atomic.Uint64            // see Lineage
+	proofs     atomic.Pointer[[][]byte] // what Forks returns
+	readOnly   atomic.Bool              // what subscribers know, see noteAccess
+	committing sync.Mutex               // held by the one commit that runs; taken before write
+	busy       atomic.Bool              // the last commit had much to do
 
 	mu       sync.RWMutex // guards the fields below; writers hold write too
 	tree     *tree.State

@@ -25,7 +25,7 @@ func TestGolden(t *testing.T) {
 		name string
 		send func(sync, blobs *wire.Conn) error
 	}{
-		{"proof", func(s, _ *wire.Conn) error { return s.Send(frameProof, proof{mac}) }},
+		{"proof", func(s, _ *wire.Conn) error { return s.Send(frameProof, proof{MAC: mac}) }},
 		{"heads", func(s, _ *wire.Conn) error { return s.Send(frameHeads, heads{[]identity.ID{id}}) }},
 		{"credentials", func(s, _ *wire.Conn) error {
 			return s.Send(frameCredentials, credentials{[][]byte{[]byte("credential")}})

@@ -39,16 +39,19 @@ type link struct {
 	wakeBlob chan struct{}   // capacity 1: something for the Blobs stream
 
 	entered func()      // gives the place at the door back
+	lineage uint64      // of the space when the link began
 	dropped atomic.Bool // there was no room for some of the peer's credentials
 
 	look sync.Mutex // held while the space is looked at, so that looks do not overtake each other
 
 	mu      sync.Mutex // guards the fields below
 	session *session
-	out     []output         // for the writer
-	wants   []chunkID        // the peer asked for these
-	asked   map[chunkID]bool // the peer asked for these in vain
-	offers  []chunkID        // and of those we have these now
+	out     []output              // for the writer
+	seeks   map[identity.ID]*seek // feeds of which the peer has another branch
+	stubs   int                   // that it asked for and was not sent
+	wants   []chunkID             // the peer asked for these
+	asked   map[chunkID]bool      // the peer asked for these in vain
+	offers  []chunkID             // and of those we have these now
 }
 
 // Link serves one peer until the link or ctx ends.
@@ -60,7 +63,6 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 	}
 	entered := sync.OnceFunc(func() { <-r.door })
 	defer entered()
-	key := r.space.Key()
 	l := &link{
 		entered:  entered,
 		r:        r,
@@ -72,8 +74,10 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		inbox:    make(chan input, 16),
 		wake:     make(chan struct{}, 1),
 		wakeBlob: make(chan struct{}, 1),
-		session:  newSession(prove(key, ml.Exporter, ml.Initiator), prove(key, ml.Exporter, !ml.Initiator)),
+		session:  openSession(r.space, ml),
 		asked:    make(map[chunkID]bool),
+		lineage:  r.space.Lineage(),
+		seeks:    make(map[identity.ID]*seek),
 	}
 	if _, err := l.step(started{}); err != nil {
 		return err
@@ -104,6 +108,9 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 func (l *link) verdict(err error) error {
 	var w *wire.Error
 	switch {
+	case errors.Is(err, errRemoved):
+		l.r.log.Info("peer is no member any more", "space", l.r.space.Name(), "device", l.peer.Device, "name", l.peer.Name)
+		return fmt.Errorf("%w: %w", mesh.ErrRefused, err)
 	case errors.Is(err, errStranger), errors.Is(err, errProtocol), errors.As(err, &w) && w.Op != "write" && isGarbage(err):
 		l.r.log.Warn("peer dropped", "space", l.r.space.Name(), "device", l.peer.Device, "name", l.peer.Name, "err", err)
 		return fmt.Errorf("%w: %w", mesh.ErrRefused, err)
@@ -123,8 +130,13 @@ func (l *link) step(in input) (todo []output, err error) {
 	outs, err := l.session.step(in)
 	for _, o := range outs {
 		switch o.(type) {
-		case accept, addCreds, look, begun, offered, served:
+		case accept, addCreds, look, begun, offered, served, addKeys, addForks, compare:
 			todo = append(todo, o)
+		case sendStub:
+			if l.stubs++; l.stubs > maxStubs {
+				err = errProtocol
+			}
+			l.out = append(l.out, o)
 		default:
 			l.out = append(l.out, o)
 		}
@@ -144,6 +156,10 @@ func (l *link) lookAtSpace() error {
 	defer l.look.Unlock()
 	s := l.r.space
 	in := changed{member: s.Member(l.peer.Device)}
+	if !in.member {
+		in.farewell, in.barred = s.Farewell(l.peer.Device)
+	}
+	in.ring, in.forks = s.Keyring().Keys(), s.Forks()
 	if l.untold() {
 		in.have = s.Timeframe().Part() // before the credentials, so that those of its authors are among them
 	}
@@ -165,6 +181,10 @@ func (l *link) watch(ctx context.Context) error {
 	stall := time.NewTicker(stallTime)
 	defer stall.Stop()
 	for tick := 0; ; {
+		if l.r.space.Lineage() != l.lineage {
+			l.r.relined()
+			return errLineage
+		}
 		if err := l.lookAtSpace(); err != nil {
 			return err
 		}

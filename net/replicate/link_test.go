@@ -297,7 +297,7 @@ func (h *hostile) send(c *wire.Conn, typ wire.Type, v any) {
 func (h *hostile) enter(m *memory) {
 	h.t.Helper()
 	h.expect(h.got, frameProof)
-	h.send(h.sync, frameProof, proof{prove(m.key, h.link.Exporter, h.link.Initiator)})
+	h.send(h.sync, frameProof, proof{MAC: prove(m.key, h.link.Exporter, h.link.Initiator)})
 	h.send(h.sync, frameHeads, heads{m.CredentialHeads()})
 	h.send(h.sync, frameCredentials, credentials{m.Credentials()})
 	h.expect(h.got, frameHeads)
@@ -317,7 +317,7 @@ func TestStranger(t *testing.T) {
 	h := attack(t, New(anna, nil), newDevice(t, "Eve"))
 	h.send(h.blobs, frameWant, want{anna.needs})
 	h.expect(h.got, frameProof) // which says nothing to who has not the key
-	h.send(h.sync, frameProof, proof{prove(feed.NewKey(), h.link.Exporter, true)})
+	h.send(h.sync, frameProof, proof{MAC: prove(feed.NewKey(), h.link.Exporter, true)})
 	if err := <-h.done; !errors.Is(err, mesh.ErrRefused) || !errors.Is(err, errStranger) {
 		t.Errorf("link ended with %v", err)
 	}
@@ -368,7 +368,7 @@ func TestKeyWithoutMembership(t *testing.T) {
 	eve := newDevice(t, "Eve") // knows the key, is no member
 	h := attack(t, New(anna, nil), eve)
 	h.send(h.blobs, frameWant, want{anna.needs})
-	h.send(h.sync, frameProof, proof{prove(anna.key, h.link.Exporter, true)})
+	h.send(h.sync, frameProof, proof{MAC: prove(anna.key, h.link.Exporter, true)})
 	h.expect(h.got, frameProof)
 	h.expect(h.got, frameHeads)
 	h.send(h.sync, frameHeads, heads{})
@@ -395,7 +395,7 @@ func TestGoalIsSetByMembersOnly(t *testing.T) {
 	for _, prove1 := range []bool{false, true} {
 		h := attack(t, r, newDevice(t, "Eve"))
 		if prove1 {
-			h.send(h.sync, frameProof, proof{prove(anna.key, h.link.Exporter, true)})
+			h.send(h.sync, frameProof, proof{MAC: prove(anna.key, h.link.Exporter, true)})
 			h.send(h.sync, frameHeads, heads{})
 		}
 		h.send(h.sync, frameHave, never)
@@ -613,7 +613,7 @@ func FuzzSync(f *testing.F) {
 		typ wire.Type
 		v   any
 	}{
-		{frameProof, proof{[32]byte{1}}}, {frameHeads, heads{anna.CredentialHeads()}}, {frameCredentials, credentials{anna.Credentials()}},
+		{frameProof, proof{MAC: [32]byte{1}}}, {frameHeads, heads{anna.CredentialHeads()}}, {frameCredentials, credentials{anna.Credentials()}},
 		{frameHave, have{anna.Timeframe()}}, {frameEntries, entries{[][]byte{e.Raw}}},
 		{frameNews, news{map[identity.ID]uint64{e.Feed: 3}}}, {framePull, pull{map[identity.ID]span{e.Feed: {Upto: 1}}}},
 	} {

@@ -364,3 +364,30 @@ func (m *memory) PutChunk(h [32]byte, data []byte) error {
 	m.notify()
 	return nil
 }
+
+func (m *memory) Keyring() feed.Keyring { return feed.Ring(m.key) }
+
+func (m *memory) AddKeys([]feed.Key) error { return nil }
+
+func (m *memory) Farewell(identity.PublicKey) ([][]byte, bool) { return nil, false }
+
+func (m *memory) Forks() [][]byte { return nil }
+
+func (m *memory) AddForks([][]byte) error { return nil }
+
+func (m *memory) StubOf(f identity.ID, seq uint64) ([]byte, error) {
+	raw, err := m.Entry(f, seq)
+	if err != nil {
+		return nil, err
+	}
+	e, err := feed.Decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.Stub()
+	return s.Raw, err
+}
+
+func (m *memory) Compare([]byte) (same, proof bool, err error) { return true, false, nil }
+
+func (m *memory) Lineage() uint64 { return 0 }

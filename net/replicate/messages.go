@@ -13,14 +13,18 @@ import (
 
 // Frames on the Sync stream, in the order in which a peer may first send them.
 const (
-	frameProof       wire.Type = 1 // proof: the sender knows the space key
-	frameHeads       wire.Type = 2 // heads: the sender's credential heads
-	frameCredentials wire.Type = 3 // credentials the receiver may lack
-	frameHave        wire.Type = 4 // have: the sender's timeframe
-	frameEntries     wire.Type = 5 // entries: new ones of the sender's own, and those asked for
-	frameNews        wire.Type = 6 // news: what the sender has got since, of other authors
-	framePull        wire.Type = 7 // pull: entries the sender lacks and the receiver has
-	frameSent        wire.Type = 8 // empty: that was all of the last pull
+	frameProof       wire.Type = 1  // proof: the sender knows the space key
+	frameHeads       wire.Type = 2  // heads: the sender's credential heads
+	frameCredentials wire.Type = 3  // credentials the receiver may lack
+	frameHave        wire.Type = 4  // have: the sender's timeframe
+	frameEntries     wire.Type = 5  // entries: new ones of the sender's own, and those asked for
+	frameNews        wire.Type = 6  // news: what the sender has got since, of other authors
+	framePull        wire.Type = 7  // pull: entries the sender lacks and the receiver has
+	frameSent        wire.Type = 8  // empty: that was all of the last pull
+	frameKeys        wire.Type = 9  // keys: those of the space that the receiver lacks
+	frameForks       wire.Type = 10 // forks: proofs that feeds have forked
+	frameAsk         wire.Type = 11 // ask: which entry has the receiver in a place?
+	frameStub        wire.Type = 12 // stub: this one, without its payload
 )
 
 // Frames on the Blobs stream.
@@ -41,10 +45,11 @@ const (
 	batchItems = 256
 	maxWants   = 64   // chunks in one frame
 	maxNews    = 1024 // feeds in one frame
+	maxForks   = 32   // proofs in one frame
 )
 
 var syncLimits = wire.Limits{
-	frameProof:       64,
+	frameProof:       feed.MaxKeys*34 + 64,
 	frameHeads:       maxHeads*34 + 64,
 	frameCredentials: maxFrame,
 	frameHave:        feed.MaxFeeds*80 + 64,
@@ -52,6 +57,10 @@ var syncLimits = wire.Limits{
 	frameNews:        maxNews*43 + 64,
 	framePull:        maxSpans*53 + 64,
 	frameSent:        0,
+	frameKeys:        feed.MaxKeys*34 + 64,
+	frameForks:       maxForks*(2*feed.MaxStub+32) + 64,
+	frameAsk:         64,
+	frameStub:        feed.MaxStub + 64,
 }
 
 var blobLimits = wire.Limits{
@@ -62,7 +71,25 @@ var blobLimits = wire.Limits{
 }
 
 type proof struct {
-	MAC [32]byte `cbor:"1,keyasint"`
+	MAC   [32]byte   `cbor:"1,keyasint"`           // under the key that the sender writes with
+	Older [][32]byte `cbor:"2,keyasint,omitempty"` // under the others it has
+}
+
+type keys struct {
+	Keys [][32]byte `cbor:"1,keyasint"`
+}
+
+type forks struct {
+	Proofs [][]byte `cbor:"1,keyasint"`
+}
+
+type ask struct {
+	Feed identity.ID `cbor:"1,keyasint"`
+	Seq  uint64      `cbor:"2,keyasint"`
+}
+
+type stub struct {
+	Raw []byte `cbor:"1,keyasint"`
 }
 
 type heads struct {
@@ -127,7 +154,7 @@ func decodeSync(f wire.Frame) (input, error) {
 	switch f.Type {
 	case frameProof:
 		m, err := decode[proof](f)
-		return gotProof{m.MAC}, err
+		return gotProof{m.MAC, m.Older}, err
 	case frameHeads:
 		m, err := decode[heads](f)
 		return gotHeads{m.IDs}, err
@@ -157,6 +184,18 @@ func decodeSync(f wire.Frame) (input, error) {
 		return gotPull{m.Spans}, err
 	case frameSent:
 		return gotSent{}, nil
+	case frameKeys:
+		m, err := decode[keys](f)
+		return gotKeys{m.Keys}, err
+	case frameForks:
+		m, err := decode[forks](f)
+		return gotForks{m.Proofs}, err
+	case frameAsk:
+		m, err := decode[ask](f)
+		return gotAsk{m}, err
+	case frameStub:
+		m, err := decode[stub](f)
+		return gotStub{m.Raw}, err
 	}
 	return nil, fmt.Errorf("frame %d: %w", f.Type, wire.ErrType)
 }
@@ -165,7 +204,7 @@ func decodeHave(t feed.Timeframe) (input, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	in := gotHave{make(map[identity.ID]uint64, len(t))}
+	in := gotHave{make(map[identity.ID]uint64, len(t)), t}
 	for id, h := range t {
 		in.seqs[id] = h.Seq
 	}

@@ -15,6 +15,7 @@ const stallTime = 10 * time.Second
 // begun lets the puller ask the peer.
 func (l *link) begun(b begun) {
 	l.r.aim(b.seqs)
+	l.suspect(b.ids)
 	l.r.mu.Lock()
 	l.r.puller.begin(l.id, b.seqs)
 	l.r.mu.Unlock()

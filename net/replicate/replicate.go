@@ -50,8 +50,13 @@ import (
 type Space interface {
 	Name() string
 	Device() identity.PublicKey // this one
-	Key() feed.Key
+	Key() feed.Key              // that is written with
+	Keyring() feed.Keyring
+	AddKeys(keys []feed.Key) error
 	Member(device identity.PublicKey) bool
+	// Farewell reports whether a device was a member's and is none any more, and
+	// the credentials by which that ended, with their past.
+	Farewell(device identity.PublicKey) (creds [][]byte, barred bool)
 
 	CredentialHeads() []identity.ID
 	Credentials() [][]byte
@@ -62,6 +67,12 @@ type Space interface {
 	Entry(feed identity.ID, seq uint64) ([]byte, error)
 	Accept(ctx context.Context, raw [][]byte) error
 	Notify() (<-chan struct{}, func())
+
+	Forks() [][]byte
+	AddForks(proofs [][]byte) error
+	StubOf(feed identity.ID, seq uint64) ([]byte, error)
+	Compare(stub []byte) (same, proof bool, err error)
+	Lineage() uint64 // grows when entries leave the log
 
 	MissingChunks(max int) [][32]byte
 	HasChunk(hash [32]byte) bool

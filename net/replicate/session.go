@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"crypto/hmac"
 	"errors"
 	"maps"
 
@@ -13,10 +12,18 @@ import (
 // A session decides what to do on one link. It is pure: step depends on nothing
 // but what went in before.
 type session struct {
-	mine, theirs [32]byte // the proofs of both ends
+	mine, theirs [32]byte // the proofs of both ends, under the key that is written with
+	older        []older  // and under the others
+	olderProofs  [][32]byte
 
-	proved bool // the peer knows the space key
+	proved bool // the peer knows a key of the space
+	unsure bool // it is an older one: with that only members are spoken to
 	member bool // the peer's device is a member, as far as we know
+	parted bool // it was told that it is none any more
+
+	keyID     [8]byte          // of the key that is written with
+	hasKeys   map[[8]byte]bool // keys that the peer has
+	sentForks int              // proofs
 
 	heads    int                  // how often the peer sent its credential heads
 	knows    map[identity.ID]bool // credentials the peer sent or was sent
@@ -25,6 +32,7 @@ type session struct {
 
 	said    map[identity.ID]uint64 // per feed, what the peer knows that we have; nil before our timeframe was sent
 	has     map[identity.ID]uint64 // per feed, how far the peer is; nil before its timeframe came
+	ids     feed.Timeframe         // the same as it was at first, until it is passed on
 	pulls   map[identity.ID]span   // what it asked for, less what was sent; nil: nothing
 	serving bool                   // it was not told yet that it has all it asked for
 	rewind  bool                   // what readLog brings is from before pulls
@@ -43,6 +51,12 @@ type (
 		creds  []known // in causal order
 		rev    int     // another one for other creds
 		have   feed.Timeframe
+		ring   []feed.Key
+		forks  [][]byte
+		// barred says that the peer was a member and is none: farewell are the
+		// credentials by which that ended, with their past.
+		barred   bool
+		farewell [][]byte
 	}
 	// logged answers readLog; no refs: there are no more. creds are the
 	// credentials as they were after the log was read, so that those by which
@@ -61,20 +75,30 @@ type (
 	// again asks for credentials that there was no room for.
 	again struct{}
 
-	gotProof       struct{ mac [32]byte }
+	gotProof struct {
+		mac   [32]byte
+		older [][32]byte
+	}
 	gotHeads       struct{ ids []identity.ID }
 	gotCredentials struct {
 		ids []identity.ID
 		raw [][]byte
 	}
-	gotHave    struct{ seqs map[identity.ID]uint64 }
+	gotHave struct {
+		seqs map[identity.ID]uint64
+		ids  feed.Timeframe // the same, with the entries' IDs
+	}
 	gotEntries struct {
 		items []item
 		newer int // entries of a later release, left out
 	}
-	gotNews struct{ seqs map[identity.ID]uint64 }
-	gotPull struct{ spans map[identity.ID]span }
-	gotSent struct{}
+	gotNews  struct{ seqs map[identity.ID]uint64 }
+	gotPull  struct{ spans map[identity.ID]span }
+	gotSent  struct{}
+	gotKeys  struct{ keys [][32]byte }
+	gotForks struct{ proofs [][]byte }
+	gotAsk   struct{ ask }
+	gotStub  struct{ raw []byte }
 )
 
 // Outputs of a session, to be carried out in order.
@@ -91,8 +115,20 @@ type (
 	sendSent    struct{}                              // that was all it asked for
 	addCreds    struct{ raw [][]byte }
 	accept      struct{ items []item }
-	look        struct{}                              // come back with changed
-	begun       struct{ seqs map[identity.ID]uint64 } // what the peer has
+	look        struct{} // come back with changed
+	begun       struct { // what the peer has
+		seqs map[identity.ID]uint64
+		ids  feed.Timeframe
+	}
+	sendNoHeads struct{} // as if there were no credentials
+	sendBye     struct{} // the link ends: the peer is no member any more
+	sendKeys    struct{ keys [][32]byte }
+	sendForks   struct{ proofs [][]byte }
+	sendAsk     struct{ ask } // not of a session but of the search for a fork
+	sendStub    struct{ ask } // what is asked for
+	addKeys     struct{ keys [][32]byte }
+	addForks    struct{ proofs [][]byte }
+	compare     struct{ raw []byte }
 	offered     struct{ seqs map[identity.ID]uint64 } // and what it has got since
 	served      struct{}                              // it has sent all we asked for
 )
@@ -102,6 +138,16 @@ var errProtocol = errors.New("peer broke the protocol")
 
 // errStranger is a peer that does not know the space key.
 var errStranger = errors.New("peer does not know the space")
+
+// errRemoved is a peer that was a member, and is none any more.
+var errRemoved = errors.New("peer is no member any more")
+
+// older is a key that is not written with any more, and the proof a peer gives
+// of it.
+type older struct {
+	id     [8]byte
+	theirs [32]byte
+}
 
 func newSession(mine, theirs [32]byte) *session { return &session{mine: mine, theirs: theirs} }
 
@@ -115,15 +161,11 @@ func (s *session) step(in input) ([]output, error) {
 	}
 	switch in := in.(type) {
 	case started:
-		return []output{sendProof{proof{s.mine}}}, nil
+		return []output{sendProof{proof{s.mine, s.olderProofs}}}, nil
 	case changed:
 		return nil, nil
 	case gotProof:
-		if !hmac.Equal(in.mac[:], s.theirs[:]) {
-			return nil, errStranger
-		}
-		s.proved = true
-		return []output{sendHeads{}, look{}}, nil
+		return s.gotProof(in)
 	}
 	return nil, errProtocol
 }
@@ -131,6 +173,15 @@ func (s *session) step(in input) ([]output, error) {
 func (s *session) proven(in input) ([]output, error) {
 	switch in := in.(type) {
 	case changed:
+		switch {
+		case in.barred:
+			return s.part(in), nil
+		case s.unsure && !in.member:
+			return nil, errStranger
+		case s.unsure:
+			s.unsure = false
+			return append([]output{sendHeads{}}, s.changed(in)...), nil
+		}
 		return s.changed(in), nil
 	case answered:
 		s.serving = false
@@ -160,7 +211,7 @@ func (s *session) proven(in input) ([]output, error) {
 		if s.has != nil {
 			return nil, errProtocol
 		}
-		s.has = in.seqs
+		s.has, s.ids = in.seqs, in.ids
 		return append(s.begun(), s.pump()...), nil
 	case gotEntries:
 		if !s.exchanging() {
@@ -185,6 +236,27 @@ func (s *session) proven(in input) ([]output, error) {
 		return []output{served{}}, nil
 	case gotPull:
 		return s.pulled(in)
+	case gotKeys:
+		if !s.member {
+			return nil, errProtocol
+		}
+		s.noteKeys(in.keys)
+		return []output{addKeys(in)}, nil
+	case gotForks:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		return []output{addForks(in)}, nil
+	case gotAsk:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		return []output{sendStub(in)}, nil
+	case gotStub:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		return []output{compare(in)}, nil
 	case logged:
 		return s.logged(in), nil
 	}
@@ -212,7 +284,9 @@ func (s *session) begun() []output {
 	if s.said == nil || s.has == nil {
 		return nil
 	}
-	return []output{begun{maps.Clone(s.has)}}
+	ids := s.ids
+	s.ids = nil
+	return []output{begun{maps.Clone(s.has), ids}}
 }
 
 // changed looks at our space anew.
@@ -227,6 +301,8 @@ func (s *session) changed(in changed) []output {
 		out = append(out, sendHave{have{in.have}})
 		out = append(out, s.begun()...)
 	}
+	out = append(out, s.keys(in.ring)...)
+	out = append(out, s.forks(in.forks)...)
 	return append(out, s.pump()...)
 }
 

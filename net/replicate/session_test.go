@@ -310,7 +310,7 @@ func (e *simEnd) do(o output) {
 	p, to := e.self, e.other
 	switch o := o.(type) {
 	case sendProof:
-		to.in = append(to.in, gotProof{o.MAC})
+		to.in = append(to.in, gotProof{o.MAC, o.Older})
 	case sendHeads:
 		to.in = append(to.in, gotHeads{simHeads(p.creds)})
 	case sendCreds:
@@ -320,7 +320,7 @@ func (e *simEnd) do(o output) {
 		}
 		to.in = append(to.in, in)
 	case sendHave:
-		in := gotHave{map[identity.ID]uint64{}}
+		in := gotHave{seqs: map[identity.ID]uint64{}}
 		for f, h := range o.Timeframe {
 			in.seqs[f] = h.Seq
 		}
@@ -573,7 +573,7 @@ func TestWaitingCredentialsArePassedOn(t *testing.T) {
 		in   input
 		want int
 	}{
-		{gotProof{[32]byte{2}}, 0},
+		{gotProof{mac: [32]byte{2}}, 0},
 		{gotHeads{[]identity.ID{idOf('c', 1)}}, 0},
 		{changed{creds: one, rev: 1}, 1},
 		{changed{creds: one, rev: 1}, 0},
@@ -606,7 +606,7 @@ func TestLogGrowsWhileItIsRead(t *testing.T) {
 		}
 		return n
 	}
-	for _, in := range []input{gotProof{[32]byte{2}}, gotHeads{}, grown} {
+	for _, in := range []input{gotProof{mac: [32]byte{2}}, gotHeads{}, grown} {
 		if reads(in) != 0 {
 			t.Fatal("the log was read too early")
 		}
@@ -615,7 +615,7 @@ func TestLogGrowsWhileItIsRead(t *testing.T) {
 		in   input
 		want int
 	}{
-		{gotHave{map[identity.ID]uint64{}}, 1},
+		{gotHave{seqs: map[identity.ID]uint64{}}, 1},
 		{grown, 0},    // it is being read
 		{logged{}, 1}, // nothing was there, but it has grown since
 		{logged{}, 0}, // and now it is at its end
@@ -868,14 +868,14 @@ func TestSessionRefuses(t *testing.T) {
 	fresh := func() *session { return newSession(mine, theirs) }
 	proved := func() *session {
 		s := fresh()
-		_, _ = s.step(gotProof{theirs})
+		_, _ = s.step(gotProof{mac: theirs})
 		return s
 	}
 	open := func() *session {
 		s := proved()
 		_, _ = s.step(gotHeads{})
 		_, _ = s.step(changed{member: true})
-		_, _ = s.step(gotHave{map[identity.ID]uint64{}})
+		_, _ = s.step(gotHave{seqs: map[identity.ID]uint64{}})
 		return s
 	}
 	some := gotEntries{items: []item{{seq: 1}}}
@@ -885,8 +885,8 @@ func TestSessionRefuses(t *testing.T) {
 		in   input
 		want error
 	}{
-		{"wrong proof", fresh(), gotProof{[32]byte{9}}, errStranger},
-		{"our own proof sent back", fresh(), gotProof{mine}, errStranger},
+		{"wrong proof", fresh(), gotProof{mac: [32]byte{9}}, errStranger},
+		{"our own proof sent back", fresh(), gotProof{mac: mine}, errStranger},
 		{"heads first", fresh(), gotHeads{}, errProtocol},
 		{"credentials first", fresh(), gotCredentials{}, errProtocol},
 		{"timeframe first", fresh(), gotHave{}, errProtocol},
@@ -898,7 +898,7 @@ func TestSessionRefuses(t *testing.T) {
 		{"sent before timeframes", proved(), gotSent{}, errProtocol},
 		{"pull of what was not named", open(), gotPull{map[identity.ID]span{{1}: {Upto: 1}}}, errProtocol},
 		{"too many feeds", open(), manyFeeds(), errProtocol},
-		{"proof twice", proved(), gotProof{theirs}, errProtocol},
+		{"proof twice", proved(), gotProof{mac: theirs}, errProtocol},
 		{"credentials before heads", proved(), gotCredentials{}, errProtocol},
 		{"entries before our timeframe", proved(), some, errProtocol},
 		{"heads twice", open(), gotHeads{}, nil},

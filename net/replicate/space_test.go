@@ -63,7 +63,7 @@ func (r *realSpace) welcome(name string) *realSpace {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	s, err := space.Join(space.Config{Dir: r.t.TempDir(), Device: d}, adm.Name, adm.Credentials, adm.Key)
+	s, err := space.Join(space.Config{Dir: r.t.TempDir(), Device: d}, adm.Name, adm.Credentials, adm.Keys...)
 	return start(r.t, s, err, d)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/membership"
 )
 
@@ -109,6 +110,12 @@ func (l *link) do(ctx context.Context, o output) error {
 	case begun:
 		l.begun(o)
 		return nil
+	case addKeys:
+		return l.addKeys(o)
+	case addForks:
+		return l.addForks(ctx, o)
+	case compare:
+		return l.compare(o)
 	case offered:
 		return l.offered(o)
 	case served:
@@ -129,6 +136,9 @@ func (l *link) accept(ctx context.Context, items []item) error {
 	bad, err := split(err)
 	for _, r := range bad { // which the space has logged
 		l.r.refused.Add(1)
+		if r.Parted {
+			l.seek(r.Feed, r.Seq)
+		}
 		l.r.log.Debug("entry of a peer refused", "space", l.r.space.Name(), "from", l.peer.Name, "err", r)
 	}
 	if err != nil {
@@ -226,6 +236,18 @@ func (l *link) write(o output) error {
 		return l.sync.Send(frameNews, news{o.seqs})
 	case sendPull:
 		return l.sync.Send(framePull, pull{o.spans})
+	case sendNoHeads:
+		return l.sync.Send(frameHeads, heads{[]identity.ID{}})
+	case sendBye:
+		return errRemoved
+	case sendKeys:
+		return l.sync.Send(frameKeys, keys{o.keys})
+	case sendForks:
+		return l.sync.Send(frameForks, forks{o.proofs})
+	case sendAsk:
+		return l.sync.Send(frameAsk, o.ask)
+	case sendStub:
+		return l.sendStub(o)
 	case sendSent:
 		if _, err := l.step(answered{}); err != nil {
 			return err
