@@ -139,8 +139,12 @@ func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
 		if took := b.took(e); !took.Equal(v.mtime) {
 			next.told = took
 		}
-		// Older ones stay only while they may be what the process has loaded.
+		// Older ones stay only while they may be what the process has loaded: not if
+		// it was told of a newer one, and reads it.
 		e.shown = settled(e.shown, now)
+		if last := e.sure(); last != nil && !e.heard.IsZero() && !e.heard.Equal(last.took()) {
+			e.shown = e.shown[:0]
+		}
 		e.heard, e.since = time.Time{}, now
 	}
 	e.shown = append(e.shown, next)

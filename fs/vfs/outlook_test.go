@@ -165,6 +165,31 @@ func swapped(is string, pid uint32) func(t *testing.T, dir string) {
 	}
 }
 
+// Who was told of a new version, and reads it, has loaded it: what is saved after
+// that is against it, even at once.
+func TestLoadingWhatOneWasTold(t *testing.T) {
+	for name, told := range map[string]bool{"told": true, "not told": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p, node := w.shared("doc", before)
+				w.watching = map[uint32]bool{p.pid: told}
+				w.remote(node, before+"last\n")
+				p.stat("doc")
+				p.read("doc") // or it makes a backup
+				p.saveOver("doc", before, true)
+				want := before
+				if !told {
+					want += "last\n"
+				}
+				if got := w.text(node); got != want {
+					t.Errorf("published %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 // What another process of this device saves is news as well.
 func TestLocalSavesAreNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
