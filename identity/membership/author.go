@@ -245,7 +245,11 @@ func (s *State) importing(d *identity.Device, c *chain, now time.Time) ([]creden
 	if len(s.nodes) > 0 && s.imported(c, s.now().set) {
 		return nil, nil
 	}
-	op, err := s.draftOf(d, credential.Import, credential.Reader, now, c.Identity() == d.Identity() && c.Live(d.Key()))
+	least := credential.Reader
+	if !s.isMember(c.Identity()) {
+		least = credential.Admin // not under an older grant, of when the author was none
+	}
+	op, err := s.draftOf(d, credential.Import, least, now, c.Identity() == d.Identity() && c.Live(d.Key()))
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +289,8 @@ func (s *State) Exclude(d *identity.Device, entries []credential.Cut, now time.T
 		for _, c := range entries {
 			if f := s.byID[c.Feed]; f == nil || f.Kind != credential.FeedOpen {
 				return fmt.Errorf("there is no feed %s: %w", c.Feed.Short(), ErrNotAllowed)
-			} else if !s.mayExclude(x, f.Identity, s.now()) {
+			}
+			if !s.mayExclude(x, c.Feed, s.now()) {
 				return ErrSenior
 			}
 		}
