@@ -20,8 +20,11 @@ const evil = "ev\x1b]0;owned\x07il\u202e\nname"
 // fake is a daemon of which only the answers matter here.
 type fake struct {
 	localapi.Backend
-	share localapi.ShareRequest
-	join  localapi.JoinRequest
+	share   localapi.ShareRequest
+	join    localapi.JoinRequest
+	revoked string
+	events  []localapi.DoorEvent
+	answers chan bool
 }
 
 func (f *fake) Status(context.Context) (localapi.Status, error) {
@@ -45,14 +48,64 @@ func (f *fake) CreateSpace(_ context.Context, name string) (localapi.Space, erro
 	return localapi.Space{}, &localapi.Error{Code: localapi.Busy, Message: "taken"}
 }
 
-func (f *fake) Share(_ context.Context, space string, req localapi.ShareRequest) (localapi.Invitation, error) {
+func (f *fake) Share(_ context.Context, req localapi.ShareRequest) (localapi.Invitation, error) {
 	f.share = req
-	return localapi.Invitation{URL: "echofs://join#abc", Space: space, Role: req.Role, Expires: time.Unix(1e9, 0)}, nil
+	in := localapi.Invitation{ID: strings.Repeat("1", 64), URL: "echofs://join#abc", QR: "echofs://join#abc", Space: req.Space, Role: req.Role, Uses: req.Uses, Expires: time.Unix(1e9, 0)}
+	if req.PIN {
+		in.PIN = "012345"
+	}
+	if req.To != "" {
+		in.URL, in.To = "", req.To
+	}
+	return in, nil
 }
 
-func (f *fake) Join(ctx context.Context, req localapi.JoinRequest, progress func(string)) (localapi.Space, error) {
+func (f *fake) Invitations(_ context.Context, space string) ([]localapi.Invitation, error) {
+	return []localapi.Invitation{
+		{ID: strings.Repeat("2", 64), Kind: localapi.KindLink, Space: "notes", State: localapi.StateOpen, Uses: 5, Used: []string{evil, "ben"}},
+		{ID: strings.Repeat("3", 64), Kind: localapi.KindReceived, Space: evil, By: evil, State: localapi.StateOpen, Uses: 1},
+		{ID: strings.Repeat("4", 64), Kind: localapi.KindPIN, Space: "notes", State: localapi.StateBurned, Uses: 1},
+	}, nil
+}
+
+func (f *fake) Revoke(_ context.Context, id string) (localapi.Invitation, error) {
+	f.revoked = id
+	return localapi.Invitation{ID: id, Space: "notes", Used: []string{"ben"}}, nil
+}
+
+func (f *fake) Door(_ context.Context, req localapi.DoorRequest) ([]localapi.DoorEvent, error) {
+	if req.After >= len(f.events) {
+		return nil, &localapi.Error{Code: localapi.Failed, Message: "the test has no more events"}
+	}
+	if f.answers == nil {
+		return f.events[req.After:], nil
+	}
+	if req.After == 0 {
+		return f.events[:1], nil
+	}
+	if !<-f.answers {
+		return []localapi.DoorEvent{{Number: 9, Kind: localapi.DoorEnded, Why: localapi.StateWithdrawn}}, nil
+	}
+	return f.events[req.After:], nil
+}
+
+func (f *fake) Answer(_ context.Context, req localapi.AnswerRequest) (struct{}, error) {
+	f.answers <- req.Yes
+	return struct{}{}, nil
+}
+
+func (f *fake) Join(ctx context.Context, req localapi.JoinRequest, progress func(localapi.JoinStep)) (localapi.Space, error) {
 	f.join = req
-	progress("looking")
+	progress(localapi.JoinStep{Text: "looking"})
+	if req.Invitation == "pin" && req.PIN == "" {
+		return localapi.Space{}, &localapi.Error{Code: localapi.NeedsPIN, Message: "takes a PIN", Next: "--pin-file"}
+	}
+	if req.Invitation == "pin" && req.PIN != "012345" {
+		return localapi.Space{}, &localapi.Error{Code: localapi.WrongPIN, Message: "the PIN is wrong"}
+	}
+	if req.PIN != "" {
+		progress(localapi.JoinStep{Text: "waiting", Code: "654321"})
+	}
 	if req.Invitation == "slow" {
 		return localapi.Space{}, &localapi.Error{Code: localapi.Unreachable, Message: "no answer within " + req.Timeout.String()}
 	}
@@ -174,6 +227,22 @@ func TestCommands(t *testing.T) {
 		{args: "space join -", code: exitUsage, errOut: "stdin"},
 		{args: "space members notes", out: "editor"},
 		{args: "space members notes", out: "you"},
+		{args: "space join pin", code: exitUsage, errOut: "--pin-file"},
+		{args: "space join pin --pin-file -", stdin: "012345\n", out: "/mnt/notes\n", errOut: "same digits: 654 321"},
+		{args: "space join pin --pin-file -", stdin: "123456\n", code: exitRefused, errOut: "the PIN is wrong"},
+		{args: "space join pin --pin-file -", code: exitUsage, errOut: "no PIN in -"},
+		{args: "space join pin --pin-file /nowhere", code: exitUsage, errOut: "no file /nowhere"},
+		{args: "space join - --pin-file -", stdin: "pin\n 012345 \n", out: "/mnt/notes\n", errOut: "654 321"},
+		{args: "space share notes --uses 0", code: exitUsage, errOut: "--uses"},
+		{args: "space share notes --yes", code: exitUsage, errOut: "--yes is for --pin"},
+		{args: "space share notes --uses 3", out: "echofs://join#abc\n", errOut: "for 3 people"},
+		{args: "space share notes --qr", out: "echofs://join#abc\n", errOut: "█"},
+		{args: "space share notes --to ben", errOut: "echofs space join notes"},
+		{args: "space share notes --json", out: `"url": "echofs://join#abc"`},
+		{args: "space invitations", out: "2 of 5", errOut: "invites you to"},
+		{args: "space invitations notes --all", out: "burned"},
+		{args: "space revoke 1234", errOut: "joined with it before: ben"},
+		{args: "space revoke", code: exitUsage, errOut: "INVITATION"},
 		{args: "space role notes ben admin", errOut: "ben is admin in notes"},
 		{args: "space role notes ben none", code: exitUsage, errOut: "echofs space remove notes ben"},
 		{args: "space role notes ben king", code: exitUsage, errOut: "reader, editor, admin"},
@@ -217,9 +286,6 @@ func TestCommands(t *testing.T) {
 			}
 		})
 	}
-	if f.join.Invitation != "echofs://join#y" {
-		t.Errorf("the invitation on stdin arrived as %q", f.join.Invitation)
-	}
 }
 
 func TestShareEndsWithTheInvitation(t *testing.T) {
@@ -229,7 +295,7 @@ func TestShareEndsWithTheInvitation(t *testing.T) {
 	if got.code != 0 || got.out != "echofs://join#abc\n" || !strings.Contains(got.errOut, "This device is offline") {
 		t.Errorf("got %+v", got)
 	}
-	if want := (localapi.ShareRequest{Role: "reader", TTL: 10 * time.Minute}); f.share != want {
+	if want := (localapi.ShareRequest{Space: "notes", Role: "reader", TTL: 10 * time.Minute, Uses: 1}); f.share != want {
 		t.Errorf("asked for %+v, want %+v", f.share, want)
 	}
 }
@@ -368,5 +434,48 @@ func TestReorder(t *testing.T) {
 		if got := strings.Join(reorder(app, strings.Fields(tt.in)), " "); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)
 		}
+	}
+}
+
+// TestSharePIN is at the door of an invitation with a PIN.
+func TestSharePIN(t *testing.T) {
+	guest := []localapi.DoorEvent{
+		{Number: 1, Kind: localapi.DoorGuest, Name: evil, Identity: strings.Repeat("ab", 32), Code: "654321"},
+		{Number: 2, Kind: localapi.DoorJoined, Name: "ben"},
+	}
+	tests := []struct {
+		name, stdin string
+		args        string
+		events      []localapi.DoorEvent
+		answers     chan bool
+		code        int
+		errOut      []string
+		revoked     bool
+	}{
+		{"yes", "yes\n", "", guest[:1:2], make(chan bool, 1), 0, []string{"012 345", "654 321", "Let them in?", "ben is in notes as editor"}, false},
+		{"no", "\n", "", guest[:1:2], make(chan bool, 1), exitRefused, []string{"nobody was let in"}, false},
+		{"nobody there", "", "", guest[:1], nil, exitUsage, []string{"nobody at this device to say yes", "withdrawn"}, true},
+		{"in advance", "", " --yes", guest[:1:2], make(chan bool, 1), 0, []string{"654 321", "ben is in notes"}, false},
+		{"wrong PINs", "", "", []localapi.DoorEvent{
+			{Number: 1, Kind: localapi.DoorWrong, Name: "eve", Left: 2}, {Number: 2, Kind: localapi.DoorWrong, Name: "eve", Left: 1},
+			{Number: 3, Kind: localapi.DoorWrong, Name: "eve"}, {Number: 4, Kind: localapi.DoorEnded, Why: localapi.StateBurned},
+		}, nil, exitRefused, []string{"tries left: 2", "tries left: 0", "wrong three times"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fake{events: tt.events, answers: tt.answers}
+			if tt.answers != nil {
+				f.events = guest
+			}
+			got := run(start(t, f), tt.stdin, strings.Fields("space share notes --pin"+tt.args)...)
+			if got.code != tt.code || got.out != "echofs://join#abc\n" || (f.revoked != "") != tt.revoked {
+				t.Errorf("%+v, revoked %q", got, f.revoked)
+			}
+			for _, want := range tt.errOut {
+				if !strings.Contains(got.errOut, want) {
+					t.Errorf("no %q in %q", want, got.errOut)
+				}
+			}
+		})
 	}
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,7 +17,7 @@ mount under its name.`,
 		Subcommands: []*cli.Command{
 			c.spaceCreate(), c.spaceList(), c.spaceInfo(), c.spaceShare(),
 			c.spaceJoin(), c.spaceMembers(), c.spaceRole(), c.spaceRemove(), c.spaceLeave(),
-			c.spaceRotate(), c.spaceExport(), c.spaceFork(), c.spaceRebuild(),
+			c.spaceInvitations(), c.spaceRevoke(), c.spaceRotate(), c.spaceExport(), c.spaceFork(), c.spaceRebuild(),
 		},
 	})
 }
@@ -127,101 +125,6 @@ func (c *command) spaceInfo() *cli.Command {
 			return nil
 		},
 	})
-}
-
-func (c *command) spaceShare() *cli.Command {
-	return c.leaf(&cli.Command{
-		Name:      "share",
-		Usage:     "invite somebody into a space",
-		UsageText: "echofs space share NAME [--role reader|editor|admin] [--ttl DURATION] [--json]",
-		ArgsUsage: "NAME",
-		Description: `Prints an invitation, alone on the last line. It is a secret: whoever has it
-first may join, once, until it expires. Send it over a channel you trust. This
-device must be up and online when it is used.
-
-EXAMPLES
-   echofs space share notes
-   echofs space share notes --role reader --ttl 10m
-   echofs space share notes | tail -n 1 | qrencode -t utf8`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "role", Value: "editor", Usage: "what the guest may do: `ROLE` is reader, editor or admin"},
-			&cli.DurationFlag{Name: "ttl", Value: 24 * time.Hour, Usage: "the invitation expires after `DURATION`, such as 10m or 48h"},
-			jsonFlag(),
-		},
-		Action: func(ctx *cli.Context) error {
-			client, err := c.client(ctx)
-			if err != nil {
-				return err
-			}
-			role, ttl := ctx.String("role"), ctx.Duration("ttl")
-			if !isRole(role) {
-				return usage(ctx, "--role %s is not one of reader, editor, admin", role)
-			}
-			if ttl <= 0 {
-				return usage(ctx, "--ttl must be more than zero")
-			}
-			inv, err := client.Share(ctx.Context, ctx.Args().First(), localapi.ShareRequest{Role: role, TTL: ttl})
-			if err != nil {
-				return err
-			}
-			if ctx.Bool("json") {
-				return c.ui.json(inv)
-			}
-			c.ui.notef("Invitation to %s as %s, for one person, until %s. On the other device:\n  echofs space join INVITATION\n",
-				clean(inv.Space), inv.Role, inv.Expires.Local().Format("Mon 2 Jan 15:04"))
-			if now, err := client.Status(ctx.Context); err == nil && !now.Online {
-				c.ui.notef("This device is offline, and nobody can join until it is online again: echofs online\n")
-			}
-			c.ui.printf("%s\n", inv.URL)
-			return nil
-		},
-	})
-}
-
-func (c *command) spaceJoin() *cli.Command {
-	return c.leaf(&cli.Command{
-		Name:      "join",
-		Usage:     "accept an invitation",
-		UsageText: "echofs space join INVITATION [--name NAME] [--timeout DURATION] [--json]",
-		ArgsUsage: "INVITATION",
-		Description: `Returns when the space is in the mount with the files the inviter has, and
-prints its folder. INVITATION - reads it from stdin, which keeps it out of the
-list of processes and of the shell's history.
-
-EXAMPLES
-   echofs space join 'echofs://join#…'
-   wl-paste | echofs space join -`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "call the space `NAME` on this device"},
-			&cli.DurationFlag{Name: "timeout", Value: 2 * time.Minute, Usage: "give up after `DURATION`"},
-			jsonFlag(),
-		},
-		Action: c.runJoin,
-	})
-}
-
-func (c *command) runJoin(ctx *cli.Context) error {
-	client, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	invitation := ctx.Args().First()
-	if invitation == "-" {
-		line, err := c.line()
-		if err != nil {
-			return usage(ctx, "there is no invitation on stdin")
-		}
-		invitation = line
-	}
-	if ctx.Duration("timeout") <= 0 {
-		return usage(ctx, "--timeout must be more than zero")
-	}
-	s, err := client.Join(ctx.Context, localapi.JoinRequest{
-		Invitation: strings.TrimSpace(invitation),
-		Name:       ctx.String("name"),
-		Timeout:    ctx.Duration("timeout"),
-	}, c.ui.progress)
-	return c.printSpace(ctx, s, err)
 }
 
 func (c *command) spaceRebuild() *cli.Command {

@@ -153,7 +153,7 @@ func flagError(err error) string {
 		return "--" + m[1] + " needs a value"
 	}
 	if m := badValue.FindStringSubmatch(message); m != nil {
-		if m[2] == "ttl" || m[2] == "timeout" {
+		if m[2] == "expires" || m[2] == "timeout" {
 			return fmt.Sprintf("--%s %s is not a duration, such as 10m or 48h", m[2], m[1])
 		}
 		return fmt.Sprintf("--%s cannot be %s", m[2], m[1])

@@ -66,10 +66,13 @@ type daemon struct {
 
 	making sync.Mutex // held from choosing the name of a new space until it is one of spaces; before mu
 
+	boxes sync.Mutex // held from reading the letters of a space until they are written; after mu
+
 	mu       sync.Mutex // guards what follows
 	settings settings
 	cancel   context.CancelCauseFunc // of ctx
 	spaces   map[identity.ID]*openSpace
+	doors    map[identity.ID]*door         // by PIN invitation
 	left     map[identity.ID]*openSpace    // spaces that were left, which go on telling so
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
 	broken   []brokenSpace

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/echofs/echofs/cmd/localapi"
-	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 	"github.com/echofs/echofs/identity/invitation"
@@ -17,157 +16,241 @@ import (
 	"github.com/echofs/echofs/net/admission"
 )
 
-// A guest is an invitation that is being honoured.
-type guest struct {
-	until time.Time
-	leave func()
-}
+const (
+	defaultTTL = 24 * time.Hour
+	maxTTL     = 30 * 24 * time.Hour
+)
 
-// Share makes an invitation and waits for its guest from now on.
-func (d *daemon) Share(_ context.Context, name string, req localapi.ShareRequest) (localapi.Invitation, error) {
-	s, err := d.find(name)
+// Share makes an invitation, and honours it from now on.
+func (d *daemon) Share(ctx context.Context, req localapi.ShareRequest) (localapi.Invitation, error) {
+	s, err := d.find(req.Space)
 	if err != nil {
 		return localapi.Invitation{}, err
 	}
 	role, err := credential.ParseRole(req.Role)
-	if err != nil || role == credential.None {
-		return localapi.Invitation{}, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("%q is not a role", req.Role), Next: "use reader, editor or admin", Err: err}
+	if err != nil {
+		return localapi.Invitation{}, badRole(req.Role, err)
 	}
-	ttl := req.TTL
-	if ttl == 0 {
-		ttl = 24 * time.Hour
+	if req.TTL == 0 {
+		req.TTL = defaultTTL
 	}
-	if ttl < 0 || ttl > 30*24*time.Hour {
-		return localapi.Invitation{}, &localapi.Error{Code: localapi.Usage, Message: "an invitation lasts from a second to 30 days"}
+	if req.Uses == 0 {
+		req.Uses = 1
 	}
-	in, err := s.Invite(role, ttl)
-	if errors.Is(err, space.ErrNotAdmin) || errors.Is(err, membership.ErrNotAllowed) || errors.Is(err, space.ErrReadOnly) {
-		return localapi.Invitation{}, &localapi.Error{
-			Code:    localapi.Refused,
-			Message: fmt.Sprintf("only an admin may invite to %s, and you are %s", s.Name(), s.Role()),
-			Next:    "ask one of the admins: echofs space members " + s.Name(),
-			Err:     err,
-		}
+	if err := checkShare(req); err != nil {
+		return localapi.Invitation{}, err
 	}
+	if s.Role() < credential.Admin {
+		return localapi.Invitation{}, d.notAllowed(s, "invite to", "", membership.ErrNotAllowed)
+	}
+	inv := invitation.Invitation{
+		Kind: invitation.Link, Space: s.ID(), Role: role, Expires: time.Now().Add(req.TTL),
+		Signal: d.urlsForOthers(), Name: s.Name(),
+	}
+	switch {
+	case req.PIN:
+		return d.sharePIN(s, inv)
+	case req.To != "":
+		return d.shareTo(s, inv, req.To)
+	}
+	made, err := d.shareLink(s, inv, req.Uses, "")
+	return made, err
+}
+
+func checkShare(req localapi.ShareRequest) error {
+	bad := func(message, next string) error {
+		return &localapi.Error{Code: localapi.Usage, Message: message, Next: next}
+	}
+	switch {
+	case req.TTL < 0 || req.TTL > maxTTL:
+		return bad("an invitation lasts from a second to 30 days", "for example --expires 48h")
+	case req.Uses < 0 || req.Uses > credential.MaxUses:
+		return bad(fmt.Sprintf("an invitation is for 1 to %d people", credential.MaxUses), "for example --uses 5")
+	case req.PIN && req.Uses > 1:
+		return bad("an invitation with a PIN is for one person", "make one for each, or leave --pin out")
+	case req.PIN && req.To != "":
+		return bad("an invitation that is sent to somebody needs no PIN", "leave --pin or --to out")
+	case req.To != "" && req.Uses > 1:
+		return bad("an invitation that is sent to somebody is for one person", "leave --uses or --to out")
+	}
+	return nil
+}
+
+// shareLink publishes a link.
+func (d *daemon) shareLink(s *openSpace, inv invitation.Invitation, uses int, label string) (localapi.Invitation, error) {
+	inv, err := invitation.New(inv)
 	if err != nil {
 		return localapi.Invitation{}, err
 	}
+	id, err := s.OpenInvite(inv.Role, uint32(uses), inv.Expires, inv.Pub(), label)
+	if err != nil {
+		return localapi.Invitation{}, d.notAllowed(s, "invite to", "", err)
+	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hostLocked(s, in)
-	inv := admission.Invitation(s.Space, d.device.Key(), in, d.urlsForOthersLocked())
-	return localapi.Invitation{URL: inv.String(), Space: s.Name(), Role: role.String(), Expires: in.Expires}, nil
+	d.hostLocked(s)
+	d.mu.Unlock()
+	return localapi.Invitation{
+		ID: id.String(), Kind: localapi.KindLink, Space: s.Name(), Role: inv.Role.String(), Expires: inv.Expires,
+		State: localapi.StateOpen, Uses: uses, Used: []string{}, By: d.device.Name(), To: label,
+		URL: inv.String(), QR: inv.Short(),
+	}, nil
 }
 
-// Join accepts an invitation, and returns when the space is mounted and the
-// files of the inviter are in it.
-func (d *daemon) Join(ctx context.Context, req localapi.JoinRequest, progress func(string)) (localapi.Space, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(d.ctx, cancel)()
-	if req.Timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, req.Timeout)
-		defer cancel()
-	}
-
-	inv, err := invitation.Parse(req.Invitation)
-	if err == nil {
-		err = inv.Check(time.Now())
-	}
-	if err != nil {
-		return localapi.Space{}, invitationError(err)
-	}
-	if !d.mesh.Online() {
-		return localapi.Space{}, &localapi.Error{Code: localapi.Failed, Message: "this device is offline", Next: "connect it first: echofs online"}
-	}
-	s, err := d.enter(ctx, inv, req.Name, progress)
-	if err != nil {
-		return localapi.Space{}, err
-	}
-	progress("fetching the files")
-	if err := wait(ctx, s.synced); err != nil {
-		return localapi.Space{}, &localapi.Error{
-			Code:    localapi.Unreachable,
-			Message: "you are in the space, and not all of its files are here yet",
-			Next:    "they go on arriving in " + filepath.Join(d.mount, s.Name()) + " while a member is online",
-			Err:     err,
-		}
-	}
-	return d.describe(s), nil
-}
-
-// enter makes this device a member of a space and opens that. name is what the
-// space is to be called here, if that was asked for.
-func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, name string, progress func(string)) (*openSpace, error) {
-	leave, err := d.alone(ctx, inv.Space)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	if s, err := d.find(inv.Space.String()); err == nil {
-		return nil, &localapi.Error{Code: localapi.Busy, Message: "you are in this space already, as " + s.Name(), Next: "it is at " + filepath.Join(d.mount, s.Name())}
-	}
+// Invitations lists those of a space, or of all and what others have sent.
+func (d *daemon) Invitations(_ context.Context, name string) ([]localapi.Invitation, error) {
+	list := []localapi.Invitation{}
 	if name != "" {
-		if err := d.checkName(name); err != nil {
+		s, err := d.find(name)
+		if err != nil {
 			return nil, err
 		}
+		return append(list, d.invitationsOf(s)...), nil
 	}
-	progress("looking for the inviter")
-	res, err := admission.Join(ctx, d.mesh, d.device, inv, d.urlsForOthers())
-	if err != nil {
-		return nil, invitationError(err)
+	for _, s := range d.sorted() {
+		list = append(list, d.invitationsOf(s)...)
 	}
-	if err := d.meet(append(inv.Signal, res.Signal...)); err != nil {
-		return nil, err
+	for _, l := range d.letters() {
+		list = append(list, l.describe())
 	}
-	d.making.Lock()
-	defer d.making.Unlock()
-	name = d.freeName(name, res.Name, res.Space)
-	return d.newSpace(func(cfg space.Config) (*space.Space, error) {
-		return space.Join(cfg, name, res.Credentials, res.Key)
-	})
+	return list, nil
 }
 
-// alone waits until nobody else here is entering the space: of two guests in one
-// daemon the mesh would serve one only.
-func (d *daemon) alone(ctx context.Context, id identity.ID) (leave func(), err error) {
-	for {
-		d.mu.Lock()
-		other := d.entering[id]
-		if other == nil {
-			left := make(chan struct{})
-			d.entering[id] = left
-			d.mu.Unlock()
-			return func() {
-				d.mu.Lock()
-				delete(d.entering, id)
-				d.mu.Unlock()
-				close(left)
-			}, nil
+// invitationsOf lists the invitations of a space, oldest first.
+func (d *daemon) invitationsOf(s *openSpace) (list []localapi.Invitation) {
+	names := d.namesIn(s)
+	now := time.Now()
+	sent := d.sentFrom(s)
+	for _, in := range s.OpenInvites() {
+		i := localapi.Invitation{
+			ID: in.ID.String(), Kind: localapi.KindLink, Space: s.Name(), Role: in.Role.String(), Expires: in.Expires,
+			State: stateOf(in, now), Uses: int(in.Uses), Used: []string{}, By: names(in.By), To: in.Label,
 		}
-		d.mu.Unlock()
-		if err := wait(ctx, other); err != nil {
-			return nil, fmt.Errorf("waiting for another join of the space: %w", err)
+		for _, who := range in.Used {
+			i.Used = append(i.Used, names(who))
 		}
+		if slices.Contains(sent, in.Pub) && i.State == localapi.StateOpen {
+			i.Note = "not delivered yet"
+		}
+		list = append(list, i)
 	}
+	if s.pins == nil {
+		return list
+	}
+	for _, p := range s.pins.All() {
+		list = append(list, d.describePIN(s, p, names, now))
+	}
+	return list
 }
 
-// freeName finds what a joined space is called here.
-func (d *daemon) freeName(asked, theirs string, id identity.ID) string {
-	for _, name := range []string{asked, theirs, theirs + " (" + id.Short() + ")"} {
-		if name != "" && d.checkName(name) == nil {
+func (d *daemon) describePIN(s *openSpace, p admission.PINInvitation, names func(identity.ID) string, now time.Time) localapi.Invitation {
+	i := localapi.Invitation{
+		ID: p.ID().String(), Kind: localapi.KindPIN, Space: s.Name(), Role: p.Invitation.Role.String(), Expires: p.Invitation.Expires,
+		State: localapi.StateOpen, Uses: 1, Used: []string{}, By: d.device.Name(),
+	}
+	switch {
+	case p.Admitted:
+		i.State, i.Used = localapi.StateUsed, append(i.Used, names(p.Used))
+	case p.Left == 0:
+		i.State = localapi.StateBurned
+	case p.Withdrawn:
+		i.State = localapi.StateWithdrawn
+	case !p.Open(now):
+		i.State = localapi.StateExpired
+	case p.Left < 3:
+		i.Note = fmt.Sprintf("%d wrong PINs, tries left: %d", 3-p.Left, p.Left)
+	}
+	return i
+}
+
+func stateOf(in membership.Invitation, now time.Time) string {
+	switch {
+	case uint32(len(in.Used)) >= in.Uses:
+		return localapi.StateUsed
+	case in.Revoked:
+		return localapi.StateWithdrawn
+	case !in.Expires.IsZero() && now.After(in.Expires):
+		return localapi.StateExpired
+	}
+	return localapi.StateOpen
+}
+
+// namesIn names those who are or were in a space.
+func (d *daemon) namesIn(s *openSpace) func(identity.ID) string {
+	byID := map[identity.ID]string{}
+	for _, m := range s.Members() {
+		byID[m.Identity] = m.Name
+	}
+	return func(who identity.ID) string {
+		if name := byID[who]; name != "" {
 			return name
 		}
+		return who.Short()
 	}
-	return "space " + id.Short()
+}
+
+// shortestInvitation is how many digits of its ID name an invitation at least.
+const shortestInvitation = 4
+
+// Revoke withdraws an invitation, or forgets one that was sent to us.
+func (d *daemon) Revoke(ctx context.Context, prefix string) (localapi.Invitation, error) {
+	all, err := d.Invitations(ctx, "")
+	if err != nil {
+		return localapi.Invitation{}, err
+	}
+	in, err := pickInvitation(all, prefix)
+	if err != nil {
+		return in, err
+	}
+	if in.Kind == localapi.KindReceived {
+		return in, d.dropLetter(in.ID)
+	}
+	if in.State != localapi.StateOpen {
+		return in, &localapi.Error{Code: localapi.Refused, Message: "the invitation is " + in.State + " already", Next: "see the others: echofs space invitations " + in.Space}
+	}
+	s, err := d.find(in.Space)
+	if err != nil {
+		return in, err
+	}
+	id, err := identity.ParseID(in.ID)
+	if err != nil {
+		return in, err
+	}
+	in.State = localapi.StateWithdrawn
+	if in.Kind == localapi.KindPIN {
+		err = s.pins.Withdraw(id)
+		d.doorOf(id).end(localapi.StateWithdrawn)
+		return in, err
+	}
+	if err := s.CloseInvite(id); err != nil {
+		return in, d.notAllowed(s, "withdraw an invitation of somebody else to", in.By, err)
+	}
+	d.dropSent(s, id)
+	return in, nil
+}
+
+// pickInvitation finds the one invitation that is meant.
+func pickInvitation(all []localapi.Invitation, prefix string) (localapi.Invitation, error) {
+	var found []localapi.Invitation
+	for _, in := range all {
+		if len(prefix) >= shortestInvitation && strings.HasPrefix(in.ID, strings.ToLower(prefix)) {
+			found = append(found, in)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if len(found) > 1 {
+		return localapi.Invitation{}, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("%d invitations begin with %s", len(found), prefix), Next: "give more digits: echofs space invitations"}
+	}
+	return localapi.Invitation{}, &localapi.Error{Code: localapi.NotFound, Message: "there is no invitation " + prefix, Next: "see which there are, by the first digits of their ID: echofs space invitations"}
 }
 
 // invitationError gives the failures of an invitation their exit codes.
 func invitationError(err error) error {
 	e := localapi.AsError(err)
 	for _, refused := range []error{
-		invitation.ErrExpired, invitation.ErrDamaged, invitation.ErrNewer,
-		admission.ErrExpired, admission.ErrUsed, admission.ErrRevoked, admission.ErrWrong,
+		invitation.ErrDamaged, invitation.ErrNewer, invitation.ErrInvalid,
+		admission.ErrExpired, admission.ErrUsed, admission.ErrRevoked, admission.ErrWrong, admission.ErrBurned, admission.ErrHost,
 	} {
 		if errors.Is(err, refused) {
 			e.Code, e.Next = localapi.Refused, "ask the inviter for a new one: echofs space share NAME"
@@ -175,79 +258,38 @@ func invitationError(err error) error {
 		}
 	}
 	switch {
+	case errors.Is(err, admission.ErrPIN):
+		e.Code, e.Message = localapi.WrongPIN, err.Error()
+		e.Next = "look at the PIN again; after three wrong ones the invitation is over"
+	case errors.Is(err, admission.ErrDenied):
+		e.Code, e.Next = localapi.Refused, "speak with them, and ask for a new invitation"
 	case errors.Is(err, invitation.ErrNotInvitation):
 		e.Code, e.Next = localapi.Usage, "give it the last line that echofs space share printed"
+	case errors.Is(err, invitation.ErrDamaged):
+		e.Next = "copy all of it again, from echofs://join# to the last letter"
 	case errors.Is(err, invitation.ErrNewer):
 		e.Next = "upgrade echofs"
-	case errors.Is(err, admission.ErrUnreachable):
-		e.Code, e.Message = localapi.Unreachable, "the inviting device did not answer in time"
-		e.Next = "use the same invitation again once the inviter's daemon is up and online"
+	case errors.Is(err, admission.ErrFailed):
+		e.Next = "try the same invitation again"
 	}
 	return e
 }
 
-// hostLocked waits for the guest of an invitation.
-func (d *daemon) hostLocked(s *openSpace, in space.Invite) {
-	if _, hosted := s.guests[in.SecretHash]; hosted || d.past(in.Expires) {
-		return
+// unreachable says why nobody let us in.
+func unreachable(inv invitation.Invitation, err error) error {
+	e := &localapi.Error{
+		Code:    localapi.Unreachable,
+		Message: "no device of a member answered in time",
+		Next:    "use the same invitation again once a member's daemon is up and online",
+		Err:     err,
 	}
-	inv := admission.Invitation(s.Space, d.device.Key(), in, d.urlsForOthersLocked())
-	s.guests[in.SecretHash] = guest{
-		until: in.Expires,
-		leave: d.mesh.Join(inv.Topic(), admission.Host(admission.HostConfig{
-			Space: host{s.Space, d}, Invitation: inv, Log: d.part("admission"),
-			Signal: d.urlsForOthers,
-			Met: func(urls []string) {
-				if err := d.meetGuest(urls); err != nil {
-					d.log.Warn("the servers of a new member are not remembered", "space", s.Name(), "err", err)
-				}
-			},
-		})),
+	if inv.Kind == invitation.PIN {
+		e.Message = "the inviting device did not answer in time"
+		e.Next = "use the same invitation again while echofs space share waits for you there"
 	}
-}
-
-// A host is a space that lets a guest in. The mount keeps new files back for a
-// moment, and a new member should not miss those.
-type host struct {
-	*space.Space
-	daemon *daemon
-}
-
-// Redeem is Space.Redeem after everything closed in the mount is in the space.
-func (h host) Redeem(secret [32]byte, chain []byte, now time.Time) (space.Admission, error) {
-	if err := h.daemon.vfs.Publish(h.Name()); err != nil {
-		h.daemon.log.Warn("a new member may miss the newest files for a moment", "space", h.Name(), "err", err)
+	if expired := inv.Check(time.Now()); expired != nil {
+		e.Message += "; by the clock of this device the invitation expired " + inv.Expires.Local().Format("Mon 2 Jan 15:04")
+		e.Next = "ask the inviter for a new one: echofs space share NAME"
 	}
-	return h.Space.Redeem(secret, chain, now)
-}
-
-// past tells whether an invitation of that time need not be hosted any more. A
-// guest that comes a little late should still be told so.
-func (d *daemon) past(expires time.Time) bool {
-	return time.Now().After(expires.Add(10 * time.Minute))
-}
-
-// dropInvitations leaves the meeting places of old invitations.
-func (d *daemon) dropInvitations() {
-	d.dropLeft(time.Now())
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.spaces {
-		for hash, g := range s.guests {
-			if d.past(g.until) {
-				go g.leave() // it waits for links, which must not hold the lock up
-				delete(s.guests, hash)
-			}
-		}
-	}
-}
-
-// wait returns when done is closed.
-func wait(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return e
 }

@@ -55,9 +55,13 @@ func (d *daemon) Leave(ctx context.Context, req localapi.LeaveRequest) (localapi
 	defer d.mu.Unlock()
 	delete(d.spaces, s.ID())
 	delete(d.settings.Names, s.ID().String())
-	for id, g := range s.guests {
+	for topic, g := range s.guests {
 		go g.leave() // it waits for links, which must not hold the lock up
-		delete(s.guests, id)
+		delete(s.guests, topic)
+	}
+	for topic, leave := range s.mail {
+		go leave()
+		delete(s.mail, topic)
 	}
 	d.hideLocked(s)
 	return about, d.settings.save(d.Home)

@@ -15,6 +15,7 @@ import (
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/net/admission"
 	"github.com/echofs/echofs/net/replicate"
 )
 
@@ -30,10 +31,12 @@ const (
 // daemon's mu, the Space guards itself.
 type openSpace struct {
 	*space.Space
-	stop   func()          // ends its committer
-	leave  func()          // ends its replication; nil before joinTopics
-	synced <-chan struct{} // closed when a peer's files of the time it connected are all here
-	guests map[[32]byte]guest
+	stop   func()              // ends its committer
+	leave  func()              // ends its replication; nil before joinTopics
+	synced <-chan struct{}     // closed when a peer's files of the time it connected are all here
+	guests map[[32]byte]guest  // invitations, by topic
+	mail   map[[32]byte]func() // boxes of letters that are served, by topic; leaves them
+	pins   *admission.Ledger   // nil: it cannot be read
 }
 
 // A brokenSpace is one that could not be opened. The daemon goes on without it.
@@ -109,7 +112,9 @@ func (d *daemon) attach(s *space.Space) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.spaces[s.ID()] = &openSpace{Space: s, stop: stop, guests: map[[32]byte]guest{}}
+	d.spaces[s.ID()] = &openSpace{
+		Space: s, stop: stop, pins: d.openPINs(s), guests: map[[32]byte]guest{}, mail: map[[32]byte]func(){},
+	}
 	if d.settings.Names == nil {
 		d.settings.Names = map[string]string{}
 	}
@@ -147,13 +152,11 @@ func (d *daemon) joinTopics() {
 	defer d.mu.Unlock()
 	for _, s := range d.spaces {
 		d.replicateLocked(s)
-		for _, in := range s.Invitations() {
-			d.hostLocked(s, in)
-		}
 	}
 	for _, s := range d.left {
 		d.replicateLocked(s)
 	}
+	d.tendLocked(time.Now())
 }
 
 // replicateLocked connects a space with its other devices.

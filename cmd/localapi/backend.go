@@ -13,15 +13,12 @@ type Backend interface {
 	CreateSpace(ctx context.Context, name string) (Space, error)
 	Spaces(ctx context.Context) ([]Space, error)
 	Space(ctx context.Context, name string) (Space, error)
-	Share(ctx context.Context, space string, req ShareRequest) (Invitation, error)
-	// Join returns when the space is in the mount with the files of the inviter.
-	// It calls progress, from one goroutine, with what it is waiting for.
-	Join(ctx context.Context, req JoinRequest, progress func(string)) (Space, error)
 	// Rebuild makes the space's files anew from its log.
 	Rebuild(ctx context.Context, space string) (Space, error)
 
 	Apps(ctx context.Context) ([]App, error)
 
+	Sharing
 	Membership
 	History
 	HaloBackend

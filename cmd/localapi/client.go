@@ -53,11 +53,6 @@ func (c Client) Space(ctx context.Context, name string) (s Space, err error) {
 	return s, c.do(ctx, "GET", spacePath(name, ""), nil, &s)
 }
 
-// Share makes an invitation to a space.
-func (c Client) Share(ctx context.Context, name string, req ShareRequest) (i Invitation, err error) {
-	return i, c.do(ctx, "POST", spacePath(name, "/share"), req, &i)
-}
-
 // Rebuild makes the files of a space anew from its log.
 func (c Client) Rebuild(ctx context.Context, name string) (s Space, err error) {
 	return s, c.do(ctx, "POST", spacePath(name, "/rebuild"), nil, &s)
@@ -66,31 +61,6 @@ func (c Client) Rebuild(ctx context.Context, name string) (s Space, err error) {
 // Apps lists the web apps in all spaces.
 func (c Client) Apps(ctx context.Context) (a []App, err error) {
 	return a, c.do(ctx, "GET", "/v1/apps", nil, &a)
-}
-
-// Join accepts an invitation and returns when the space is there. It calls
-// progress with what it is waiting for.
-func (c Client) Join(ctx context.Context, req JoinRequest, progress func(string)) (Space, error) {
-	res, err := c.send(ctx, "POST", "/v1/join", req)
-	if err != nil {
-		return Space{}, err
-	}
-	defer res.Body.Close()
-	d := json.NewDecoder(io.LimitReader(res.Body, maxReply))
-	for {
-		var e event
-		if err := d.Decode(&e); err != nil {
-			return Space{}, c.broken(err)
-		}
-		switch {
-		case e.Error != nil:
-			return Space{}, e.Error
-		case e.Space != nil:
-			return *e.Space, nil
-		case progress != nil:
-			progress(e.Progress)
-		}
-	}
 }
 
 func spacePath(name, rest string) string {

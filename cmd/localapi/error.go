@@ -19,6 +19,8 @@ const (
 	Refused     Code = "refused"       // not allowed, expired or already used
 	Unreachable Code = "unreachable"   // no peer answered in time
 	Locked      Code = "locked"        // the keys are locked
+	NeedsPIN    Code = "needs_pin"     // the invitation takes a PIN
+	WrongPIN    Code = "wrong_pin"     // that was not it, and another try is possible
 	Mismatch    Code = "other_version" // command and daemon are of different versions
 )
 

@@ -60,13 +60,32 @@ func (f *fake) Rotate(_ context.Context, space string) (Space, error) {
 	return Space{Name: space}, f.err
 }
 
-func (f *fake) Share(_ context.Context, space string, req ShareRequest) (Invitation, error) {
-	return Invitation{Space: space, Role: req.Role}, f.err
+func (f *fake) Share(_ context.Context, req ShareRequest) (Invitation, error) {
+	return Invitation{Space: req.Space, Role: req.Role}, f.err
 }
 
-func (f *fake) Join(_ context.Context, req JoinRequest, progress func(string)) (Space, error) {
-	progress("looking for the inviter")
-	progress("fetching")
+func (f *fake) Invitations(_ context.Context, space string) ([]Invitation, error) {
+	return []Invitation{{Space: space}}, f.err
+}
+
+func (f *fake) Revoke(_ context.Context, id string) (Invitation, error) {
+	return Invitation{ID: id}, f.err
+}
+
+func (f *fake) Door(_ context.Context, req DoorRequest) ([]DoorEvent, error) {
+	return []DoorEvent{{Number: req.After + 1, Name: req.ID}}, f.err
+}
+
+func (f *fake) Answer(_ context.Context, req AnswerRequest) (struct{}, error) {
+	if !req.Yes || req.ID != "i" || req.Number != 7 {
+		return struct{}{}, errors.New("another answer")
+	}
+	return struct{}{}, f.err
+}
+
+func (f *fake) Join(_ context.Context, req JoinRequest, progress func(JoinStep)) (Space, error) {
+	progress(JoinStep{Text: "looking for the inviter"})
+	progress(JoinStep{Text: "fetching", Code: "123456"})
 	return Space{Name: req.Name}, f.err
 }
 
@@ -120,7 +139,7 @@ func serve(t *testing.T, home string, b Backend) Client {
 func TestRoundTrips(t *testing.T) {
 	ctx := context.Background()
 	c := serve(t, t.TempDir(), &fake{down: make(chan struct{})})
-	var steps []string
+	var steps []JoinStep
 	tests := []struct {
 		name string
 		call func() (any, error)
@@ -136,7 +155,11 @@ func TestRoundTrips(t *testing.T) {
 		{"remove", func() (any, error) { return c.Remove(ctx, MemberRequest{Space: "s", Member: "m"}) }, Member{Name: "sm"}},
 		{"leave", func() (any, error) { return c.Leave(ctx, LeaveRequest{Space: "s"}) }, Space{Name: "s"}},
 		{"rotate", func() (any, error) { return c.Rotate(ctx, "s") }, Space{Name: "s"}},
-		{"share", func() (any, error) { return c.Share(ctx, "n", ShareRequest{Role: "reader", TTL: time.Hour}) }, Invitation{Space: "n", Role: "reader"}},
+		{"share", func() (any, error) { return c.Share(ctx, ShareRequest{Space: "n", Role: "reader", TTL: time.Hour}) }, Invitation{Space: "n", Role: "reader"}},
+		{"invitations", func() (any, error) { return c.Invitations(ctx, "n") }, []Invitation{{Space: "n"}}},
+		{"revoke", func() (any, error) { return c.Revoke(ctx, "i") }, Invitation{ID: "i"}},
+		{"door", func() (any, error) { return c.Door(ctx, DoorRequest{"i", 6}) }, []DoorEvent{{Number: 7, Name: "i"}}},
+		{"answer", func() (any, error) { return nil, c.Answer(ctx, AnswerRequest{"i", 7, true}) }, nil},
 		{"rebuild", func() (any, error) { return c.Rebuild(ctx, "n") }, Space{Name: "n"}},
 		{"apps", func() (any, error) { return c.Apps(ctx) }, []App{{Name: "board"}}},
 		{"log", func() (any, error) { return c.Log(ctx, "n/a b") }, []Version{{Path: "n/a b"}}},
@@ -145,7 +168,7 @@ func TestRoundTrips(t *testing.T) {
 		{"removed", func() (any, error) { return c.Removed(ctx, "n") }, []Removed{{Path: "n"}}},
 		{"undelete", func() (any, error) { return c.Undelete(ctx, UndeleteRequest{Path: "n"}) }, []Restored{{"n"}}},
 		{"join", func() (any, error) {
-			return c.Join(ctx, JoinRequest{Name: "n"}, func(s string) { steps = append(steps, s) })
+			return c.Join(ctx, JoinRequest{Name: "n"}, func(s JoinStep) { steps = append(steps, s) })
 		}, Space{Name: "n"}},
 		{"down", func() (any, error) { return nil, c.Down(ctx) }, nil},
 	}
@@ -157,8 +180,8 @@ func TestRoundTrips(t *testing.T) {
 			}
 		})
 	}
-	if want := []string{"looking for the inviter", "fetching"}; !reflect.DeepEqual(steps, want) {
-		t.Errorf("progress %q, want %q", steps, want)
+	if want := []JoinStep{{Text: "looking for the inviter"}, {Text: "fetching", Code: "123456"}}; !reflect.DeepEqual(steps, want) {
+		t.Errorf("progress %v, want %v", steps, want)
 	}
 }
 

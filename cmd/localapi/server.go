@@ -56,7 +56,7 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
 	}
-	for _, part := range []map[string]http.Handler{memberRoutes(b), historyRoutes(b), haloRoutes(b)} {
+	for _, part := range []map[string]http.Handler{sharingRoutes(b), memberRoutes(b), historyRoutes(b), haloRoutes(b)} {
 		for pattern, call := range part {
 			mux.Handle(pattern, call)
 		}
@@ -132,15 +132,7 @@ func routes(b Backend) map[string]http.Handler {
 		"POST /v1/spaces/{space}/rebuild": call(func(r *http.Request) (any, error) {
 			return b.Rebuild(r.Context(), r.PathValue("space"))
 		}),
-		"POST /v1/spaces/{space}/share": call(func(r *http.Request) (any, error) {
-			var req ShareRequest
-			if err := body(r, &req); err != nil {
-				return nil, err
-			}
-			return b.Share(r.Context(), r.PathValue("space"), req)
-		}),
-		"POST /v1/join": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { join(w, r, b) }),
-		"GET /v1/apps":  call(func(r *http.Request) (any, error) { return b.Apps(r.Context()) }),
+		"GET /v1/apps": call(func(r *http.Request) (any, error) { return b.Apps(r.Context()) }),
 	}
 }
 
@@ -171,13 +163,13 @@ func reply(w http.ResponseWriter, v any, err error) {
 
 func httpStatus(c Code) int {
 	switch c {
-	case Usage:
+	case Usage, NeedsPIN:
 		return http.StatusBadRequest
 	case NotFound:
 		return http.StatusNotFound
 	case Busy:
 		return http.StatusConflict
-	case Refused:
+	case Refused, WrongPIN:
 		return http.StatusForbidden
 	case Unreachable:
 		return http.StatusGatewayTimeout
@@ -188,34 +180,4 @@ func httpStatus(c Code) int {
 	default:
 		return http.StatusInternalServerError
 	}
-}
-
-// An event is one line of the answer to a join: what is happening, and at the
-// end the space or the error.
-type event struct {
-	Progress string `json:"progress,omitempty"`
-	Space    *Space `json:"space,omitempty"`
-	Error    *Error `json:"error,omitempty"`
-}
-
-// join answers with one JSON value per line, as things happen.
-func join(w http.ResponseWriter, r *http.Request, b Backend) {
-	var req JoinRequest
-	if err := body(r, &req); err != nil {
-		reply(w, nil, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc, out := json.NewEncoder(w), http.NewResponseController(w)
-	send := func(e event) {
-		// A client that hung up cancels the request's context: the join ends by that.
-		_ = enc.Encode(e)
-		_ = out.Flush()
-	}
-	s, err := b.Join(r.Context(), req, func(step string) { send(event{Progress: step}) })
-	if err != nil {
-		send(event{Error: AsError(err)})
-		return
-	}
-	send(event{Space: &s})
 }

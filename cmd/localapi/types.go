@@ -75,25 +75,3 @@ type App struct {
 	URL   string `json:"url"`
 	Path  string `json:"path"` // its folder in the mount
 }
-
-// ShareRequest asks for an invitation.
-type ShareRequest struct {
-	Role string        `json:"role"`
-	TTL  time.Duration `json:"ttl"` // zero: the default of a day
-}
-
-// Invitation lets one other identity into a space, once.
-type Invitation struct {
-	URL     string    `json:"url"` // the secret itself
-	Space   string    `json:"space"`
-	Role    string    `json:"role"`
-	Expires time.Time `json:"expires"`
-}
-
-// JoinRequest accepts an invitation.
-type JoinRequest struct {
-	Invitation string `json:"invitation"`
-	Name       string `json:"name,omitempty"` // what to call the space here; empty: its own name
-
-	Timeout time.Duration `json:"timeout,omitempty"` // how long to wait for the inviter; zero: for ever
-}

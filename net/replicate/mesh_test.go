@@ -12,6 +12,7 @@ import (
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/invitation"
 	"github.com/echofs/echofs/net/admission"
 	"github.com/echofs/echofs/net/mesh"
 	"github.com/echofs/echofs/net/signaling"
@@ -49,22 +50,27 @@ func TestOverTheRealMesh(t *testing.T) {
 	am := runMesh(t, anna.device, web.URL)
 	ra := New(anna, nil)
 	t.Cleanup(am.Join(anna.Key().Topic(), ra))
-	in, err := anna.Invite(credential.Editor, time.Hour)
+	inv, err := invitation.New(invitation.Invitation{
+		Kind: invitation.Link, Space: anna.ID(), Role: credential.Editor, Expires: time.Now().Add(time.Hour), Signal: []string{web.URL},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := admission.Invitation(anna, anna.device.Key(), in, []string{web.URL})
-	t.Cleanup(am.Join(inv.Topic(), admission.Host(admission.HostConfig{Space: anna, Invitation: inv})))
+	id, err := anna.OpenInvite(credential.Editor, 1, inv.Expires, inv.Pub(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(am.Join(inv.Topic(), admission.HostLink(anna, id, admission.Common{})))
 
 	d := newDevice(t, "Ben")
 	bm := runMesh(t, d) // learns of the signaling server from the invitation
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	got, err := admission.Join(ctx, bm, d, inv, nil)
+	got, err := admission.Join(ctx, bm, d, inv, admission.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := space.Join(space.Config{Dir: t.TempDir(), Device: d}, got.Name, got.Credentials, got.Key)
+	s, err := space.Join(space.Config{Dir: t.TempDir(), Device: d}, got.Name, got.Credentials, got.Keys...)
 	ben := start(t, s, err, d)
 	t.Cleanup(bm.Join(ben.Key().Topic(), New(ben, nil)))
 	ben.waitFor("hello.txt", []byte("hello\n"))

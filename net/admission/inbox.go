@@ -1,0 +1,137 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/invitation"
+	"github.com/echofs/echofs/net/mesh"
+	"github.com/echofs/echofs/net/wire"
+)
+
+// An invitation to somebody one knows travels over a link of its own: the
+// sender comes to the topic where the devices of the other wait, which follows
+// from a space that both are in. What arrives is only kept and shown; it takes
+// effect when its person joins.
+
+const (
+	frameLetter wire.Type = 7
+	frameThanks wire.Type = 8
+
+	maxLetter  = 8 << 10
+	maxLetters = 64 // on one link
+)
+
+var inboxLimits = wire.Limits{frameHere: 64, frameLetter: maxLetter, frameThanks: 0}
+
+// letter is what a sender says.
+type letter struct {
+	Invitation string `cbor:"1,keyasint"` // the text of a Link
+}
+
+// errNotThem reports a device on an inbox's topic that is nobody to talk to.
+var errNotThem = errors.New("not a device of the one who is meant")
+
+// InboxTopic is where the devices of who wait for letters from the members of a
+// space; topic is one of that space.
+func InboxTopic(topic [32]byte, who identity.ID) [32]byte {
+	return identity.Hash("echo/inbox/1", append(topic[:], who[:]...))
+}
+
+// An Inbox takes invitations from members of a space.
+type Inbox struct {
+	// Member tells for whom a device of the space acts, if for a member.
+	Member func(device identity.PublicKey) (identity.ID, bool)
+	// Keep keeps an invitation, durably. An error says that it is not wanted.
+	Keep func(from identity.Profile, inv invitation.Invitation) error
+	Log  *slog.Logger
+}
+
+// Link takes one letter.
+func (in Inbox) Link(ctx context.Context, l *mesh.Link) error {
+	if who, ok := in.Member(l.Peer.Device); !ok || who != l.Peer.Identity {
+		return fmt.Errorf("%w: not a member", mesh.ErrRefused)
+	}
+	defer closeWhenDone(ctx, l)()
+	conn := wire.NewConn(l.Sync, inboxLimits)
+	if err := conn.Send(frameHere, here{}); err != nil {
+		return fmt.Errorf("opening the inbox: %w", err)
+	}
+	for range maxLetters {
+		frame, err := readFrame(l, conn, patience)
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: that was all", mesh.ErrRefused)
+		}
+		if err != nil {
+			return fmt.Errorf("waiting for a letter: %w", err)
+		}
+		if frame.Type != frameLetter { // another device that waits
+			return fmt.Errorf("%w: %w", mesh.ErrRefused, errNotThem)
+		}
+		if err := in.take(l, frame); err != nil {
+			return fmt.Errorf("%w: taking a letter: %w", mesh.ErrRefused, err)
+		}
+		if err := conn.WriteFrame(frameThanks, nil); err != nil {
+			return fmt.Errorf("thanking for a letter: %w", err)
+		}
+	}
+	return nil
+}
+
+// take keeps one letter.
+func (in Inbox) take(l *mesh.Link, frame wire.Frame) error {
+	var letter letter
+	if err := frame.Decode(&letter); err != nil {
+		return err
+	}
+	inv, err := invitation.Parse(letter.Invitation)
+	if err == nil && inv.Kind != invitation.Link {
+		err = invitation.ErrInvalid
+	}
+	if err == nil {
+		err = in.Keep(l.Peer, inv)
+	}
+	if err != nil {
+		in.Log.Info("an invitation is not taken", "from", l.Peer.Name, "err", err)
+	}
+	return err
+}
+
+// A Postman brings invitations to the inbox of To.
+type Postman struct {
+	To identity.ID
+	// Member tells for whom a device of the space acts, if for a member.
+	Member func(device identity.PublicKey) (identity.ID, bool)
+	// Letters returns what is to be delivered: Links.
+	Letters func() []invitation.Invitation
+	// Delivered is called for each that one of their devices has, perhaps more
+	// than once.
+	Delivered func(inv invitation.Invitation)
+}
+
+// Link brings the letters to one device.
+func (p Postman) Link(ctx context.Context, l *mesh.Link) error {
+	// The peer's own chain is not enough: a device that was revoked has an old one.
+	if who, ok := p.Member(l.Peer.Device); !ok || who != p.To || l.Peer.Identity != p.To {
+		return fmt.Errorf("%w: %w", mesh.ErrRefused, errNotThem)
+	}
+	defer closeWhenDone(ctx, l)()
+	conn := wire.NewConn(l.Sync, inboxLimits)
+	if frame, err := readFrame(l, conn, patience); err != nil || frame.Type != frameHere {
+		return fmt.Errorf("waiting for the inbox: frame %d: %w", frame.Type, errors.Join(err, errNotThem))
+	}
+	for _, inv := range p.Letters() {
+		if err := conn.Send(frameLetter, letter{Invitation: inv.String()}); err != nil {
+			return fmt.Errorf("delivering an invitation: %w", err)
+		}
+		if frame, err := readFrame(l, conn, patience); err != nil || frame.Type != frameThanks {
+			return fmt.Errorf("waiting for thanks: frame %d: %w", frame.Type, errors.Join(err, errNotThem))
+		}
+		p.Delivered(inv)
+	}
+	return fmt.Errorf("%w: everything is delivered", mesh.ErrRefused) // nothing more to say soon
+}
