@@ -41,6 +41,11 @@ func TestGolden(t *testing.T) {
 			return s.Send(framePull, pull{map[identity.ID]span{id: {After: 5, Upto: 7}}})
 		}},
 		{"sent", func(s, _ *wire.Conn) error { return s.WriteFrame(frameSent, nil) }},
+		{"proof-older", func(s, _ *wire.Conn) error { return s.Send(frameProof, proof{mac, [][32]byte{{5}}}) }},
+		{"keys", func(s, _ *wire.Conn) error { return s.Send(frameKeys, keys{[][32]byte{{6}}}) }},
+		{"forks", func(s, _ *wire.Conn) error { return s.Send(frameForks, forks{[][]byte{[]byte("proof")}}) }},
+		{"ask", func(s, _ *wire.Conn) error { return s.Send(frameAsk, ask{id, 7}) }},
+		{"stub", func(s, _ *wire.Conn) error { return s.Send(frameStub, stub{[]byte("stub")}) }},
 		{"want", func(_, b *wire.Conn) error { return b.Send(frameWant, want{[][32]byte{{4}}}) }},
 		{"chunk", func(_, b *wire.Conn) error { return b.WriteFrame(frameChunk, append(make([]byte, 32), "bytes"...)) }},
 		{"none", func(_, b *wire.Conn) error { return b.Send(frameNone, want{[][32]byte{{4}}}) }},
