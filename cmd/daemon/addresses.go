@@ -89,6 +89,26 @@ func (d *daemon) urlsForOthersLocked() []string {
 	return urls[:min(len(urls), 8)]
 }
 
+// maxInvited is how many servers an invitation names: a few, since its text
+// should be short.
+const maxInvited = 4
+
+// urlsForGuests are the servers to name in a new invitation: as urlsForOthers,
+// and those of other members, by which a guest finds them while we are away.
+func (d *daemon) urlsForGuests() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	urls := d.urlsForOthersLocked()
+	for _, list := range [][]string{d.settings.Guests, d.settings.Met} {
+		for _, u := range slices.Backward(list) { // the newest are the likeliest to be there
+			if !slices.Contains(urls, u) {
+				urls = append(urls, u)
+			}
+		}
+	}
+	return urls[:min(len(urls), maxInvited)]
+}
+
 // reachable turns the address of a listener into one to connect to from this
 // machine.
 func reachable(addr string) string {

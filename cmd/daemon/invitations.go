@@ -45,7 +45,7 @@ func (d *daemon) Share(ctx context.Context, req localapi.ShareRequest) (localapi
 	}
 	inv := invitation.Invitation{
 		Kind: invitation.Link, Space: s.ID(), Role: role, Expires: time.Now().Add(req.TTL),
-		Signal: d.urlsForOthers(), Name: s.Name(),
+		Signal: d.urlsForGuests(), Name: s.Name(),
 	}
 	switch {
 	case req.PIN:
