@@ -373,6 +373,6 @@ func (v *volume) revive(in *inode) error {
 	if !in.writable() {
 		v.enqueueFresh(in)
 	}
-	v.announce(dir, name)
+	v.appears(dir, name)
 	return nil
 }

@@ -47,10 +47,20 @@ func (v *volume) event(e space.Event) []Invalidation {
 	case space.Created:
 		i := at(e.Parent, e.Name)
 		i.Entry = true
+		if !v.shows(e.ID, e.Parent, e.Name) {
+			i.At = nil
+		}
 		return []Invalidation{i}
 	case space.Removed:
-		i := at(e.Parent, e.Name)
+		dir, name, held := v.heldPlace(e.ID)
+		if !held {
+			dir, name = e.Parent, e.Name
+		}
+		i := at(dir, name)
 		i.Delete = true
+		if !held && !v.showed(e.ID, dir, name) {
+			i.At = nil
+		}
 		if in == nil {
 			i.Ino = 0
 		} else {
@@ -62,12 +72,7 @@ func (v *volume) event(e space.Event) []Invalidation {
 		if in == nil {
 			from.Ino = 0
 		}
-		from.Delete, from.Moved, to.Entry = true, true, true
-		if from.At != nil || to.At != nil {
-			from.At, to.At = nil, v.where(e.Parent, e.Name)
-			to.From = v.where(e.OldParent, e.OldName)
-		}
-		out := []Invalidation{from, to}
+		out := v.movedOver(e, from, to)
 		switch { // where a link leads that moved, perhaps nobody may know any more
 		case base.Dir:
 			out = append(out, v.linksIn(e.ID)...)
@@ -77,8 +82,8 @@ func (v *volume) event(e space.Event) []Invalidation {
 		return out
 	case space.Changed:
 		i := base
-		if info, err := v.tree.stat(e.ID); err == nil {
-			i = at(info.Parent, info.Name)
+		if dir, name, ok := v.placeOf(e.ID); ok {
+			i = at(dir, name)
 		}
 		i.Content, i.Attr = true, true
 		v.fs.bases.announced(i.Ino)
@@ -88,11 +93,11 @@ func (v *volume) event(e space.Event) []Invalidation {
 		return []Invalidation{i}
 	default:
 		i := base
-		if info, err := v.tree.stat(e.ID); err == nil {
-			i = at(info.Parent, info.Name)
-			if in != nil {
-				v.fs.bases.retimed(in.ino, info.Version, info.Mtime)
-			}
+		if dir, name, ok := v.placeOf(e.ID); ok {
+			i = at(dir, name)
+		}
+		if info, err := v.tree.stat(e.ID); err == nil && in != nil {
+			v.fs.bases.retimed(in.ino, info.Version, info.Mtime)
 		}
 		i.Attr = true
 		return []Invalidation{i}

@@ -253,5 +253,6 @@ func (v *volume) dropFresh(in *inode) error {
 	}
 	v.unplace(in)
 	v.orphan(in)
+	v.reveals(in.parent, in.name)
 	return nil
 }

@@ -182,7 +182,8 @@ func (v *volume) settleNode(h *hold) error {
 	}
 	if h.kind != moved {
 		if info.Version != h.seen {
-			v.show(info)
+			v.unhold(h)
+			v.appears(info.Parent, info.Name)
 			return nil
 		}
 		return v.tree.remove(h.node)
@@ -206,8 +207,7 @@ func (v *volume) settleNode(h *hold) error {
 	}
 	v.unplace(in)
 	if name != in.name || dir != in.parent {
-		v.announce(in.parent, in.name)
-		v.announce(dir, name)
+		v.stepsAside(in, spot{in.parent, in.name}, spot{dir, name})
 	}
 	return nil
 }
@@ -265,6 +265,9 @@ func (v *volume) adopt(in *inode, h *hold) error {
 		if c.snap != nil {
 			c.snap.Close()
 		}
+	}
+	if info, err := v.tree.stat(h.node); err == nil && (info.Parent != in.parent || info.Name != in.name) {
+		v.stepsAside(in, spot{in.parent, in.name}, spot{info.Parent, info.Name}) // a peer moved it
 	}
 	return nil
 }

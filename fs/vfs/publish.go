@@ -216,8 +216,7 @@ func (v *volume) publishFresh(in *inode) error {
 		v.dropLocked(in)
 	}
 	if name != in.name || dir != in.parent {
-		v.announce(in.parent, in.name)
-		v.announce(dir, name)
+		v.stepsAside(in, spot{in.parent, in.name}, spot{dir, name})
 	}
 	return nil
 }
@@ -226,19 +225,5 @@ func (v *volume) publishFresh(in *inode) error {
 func (v *volume) announce(dir space.NodeID, name string) {
 	if p := v.byNode[dir]; p != nil {
 		v.fs.queue.add(Invalidation{Entry: true, Parent: p.ino, Name: name})
-	}
-}
-
-// show tells the kernel of a node that it may not know; v.mu is held.
-func (v *volume) show(info space.Info) {
-	v.touch(info.Parent)
-	if p := v.byNode[info.Parent]; p != nil {
-		ino := nodeIno(v, info.ID)
-		if in := v.byNode[info.ID]; in != nil {
-			ino = in.ino
-		}
-		v.fs.queue.add(Invalidation{
-			Entry: true, Ino: ino, Parent: p.ino, Name: info.Name, Dir: info.Kind == space.Dir, Remote: true,
-		})
 	}
 }

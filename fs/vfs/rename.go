@@ -186,6 +186,7 @@ func (r *renaming) fresh() error {
 	defer in.mu.Unlock()
 	v.unplace(in)
 	v.place(in, r.to.node, r.name2)
+	v.reveals(r.from.node, r.name)
 	if h := v.freeHold(r.to.node, r.name2); h != nil {
 		if err := v.take(in, h); err != nil {
 			return err
@@ -279,6 +280,7 @@ func (r *renaming) replace() error {
 
 	v.orphan(doc)
 	v.byNode[node] = in
+	v.reveals(r.from.node, r.name)
 	v.touch(r.to.node)
 	return err
 }

@@ -112,6 +112,7 @@ func (r *renaming) toScratch() error {
 			return err
 		}
 		v.unplace(in)
+		v.reveals(r.from.node, r.name)
 	}
 	return r.becomeScratch(path)
 }

@@ -50,7 +50,7 @@ func (v *volume) withdrawFresh(in *inode) error {
 		in.wc.close()
 		in.wc = nil
 	}
-	v.announce(in.parent, in.name)
+	v.appears(in.parent, in.name)
 	return nil
 }
 
