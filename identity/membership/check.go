@@ -104,6 +104,12 @@ func (s *State) checkUnder(n *node, v *view) error {
 		}
 	case credential.DeviceCut:
 		return s.checkCut(n, v)
+	case credential.Exclude:
+		for _, c := range n.Cuts {
+			if s.mayExclude(n, c.Feed, v) {
+				n.excludes = append(n.excludes, c)
+			}
+		}
 	}
 	return nil
 }

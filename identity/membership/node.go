@@ -24,6 +24,8 @@ type node struct {
 	invite  credential.InviteBody // of INVITE
 	chain   *chain                // of GENESIS, IMPORT, REDEEM and DEVICE_CUT
 	ends    identity.PublicKey    // of DEVICE_CUT: the device it names
+
+	excludes []credential.Cut // of EXCLUDE: those of its cuts that its author might exclude
 }
 
 // isGrant reports whether n gives a role, or takes one.

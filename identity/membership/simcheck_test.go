@@ -14,7 +14,11 @@ import (
 func (w *world) check() error {
 	all, some := uint64(1)<<len(w.ref.ops)-1, uint64(1)<<len(w.entries)-1
 	counts := w.ref.accepted(w.entries, some, all)
-	for _, check := range []func(all, some, counts uint64) error{w.checkRules, w.checkMembers, w.checkEntries, w.checkOrders} {
+	checks := []func(all, some, counts uint64) error{w.checkMust, w.checkMembers, w.checkEntries}
+	if w.state != nil {
+		checks = append(checks, w.checkRules, w.checkOrders)
+	}
+	for _, check := range checks {
 		if err := check(all, some, counts); err != nil {
 			return err
 		}
@@ -328,7 +332,7 @@ func (w *world) checkEntries(all, some, counts uint64) error {
 			continue
 		}
 		for _, c := range o.cuts { // the founder's are good against everybody
-			if c.entry >= 0 && w.entries[c.entry].feed == c.feed && w.entries[c.entry].seq == c.seq && has(counts, c.entry) {
+			if c.entry >= 0 && w.entries[c.entry].feed == c.feed && w.entries[c.entry].seq == c.seq && has(o.past, c.feed) && has(counts, c.entry) {
 				return fmt.Errorf("entry %d counts, and the founder excluded it", c.entry)
 			}
 		}

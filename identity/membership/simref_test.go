@@ -593,15 +593,15 @@ func (r *reference) excluded(all []*refEntry, some, set uint64) uint64 {
 				continue
 			}
 			author := all[c.entry].who
-			may := true
-			each(set&v.valid, func(g int) {
+			may, then := has(x.past, c.feed), r.view(x.past) // it is judged by what its author knew
+			each(x.past, func(g int) {
 				to, _, ok := r.grant(r.ops[g])
-				if !ok || to != author || author == x.who || r.gives(g, set, set, v) < credential.Admin {
+				if !ok || to != author || author == x.who || r.gives(g, x.past, x.past, then) < credential.Admin {
 					return
 				}
 				may = may && senior(r.rank(x), r.ops[g].path) < 0
 			})
-			if may || r.weak == "only seniors exclude an admin's entries" {
+			if may || has(x.past, c.feed) && r.weak == "only seniors exclude an admin's entries" {
 				out |= 1 << c.entry
 			}
 		}

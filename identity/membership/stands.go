@@ -129,19 +129,15 @@ func (s *State) byRemoved(cut *node, v *view) bool {
 	return false
 }
 
-// Excluded returns the entries that EXCLUDEs in force name. An admin excludes
-// entries of those whom they might lower, and their own.
+// Excluded returns the entries that EXCLUDEs in force name: entries of those whom
+// the admin, as far as they knew, might lower, and their own.
 func (j Judge) Excluded() map[credential.Cut]bool {
-	s := j.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	j.s.mu.Lock()
+	defer j.s.mu.Unlock()
 	excluded := map[credential.Cut]bool{}
-	for _, x := range s.excludes {
-		if !j.now.valid.has(x.index) {
-			continue
-		}
-		for _, c := range x.Cuts {
-			if f := s.byID[c.Feed]; f != nil && f.Kind == credential.FeedOpen && j.now.set.has(f.index) && s.mayExclude(x, f.Identity, j.now) {
+	for _, x := range j.s.excludes {
+		if j.now.valid.has(x.index) {
+			for _, c := range x.excludes {
 				excluded[c] = true
 			}
 		}
@@ -149,8 +145,14 @@ func (j Judge) Excluded() map[credential.Cut]bool {
 	return excluded
 }
 
-func (s *State) mayExclude(x *node, author identity.ID, v *view) bool {
-	return x.Identity == author || !slices.ContainsFunc(s.to[author], func(g *node) bool {
+// mayExclude reports whether x, by somebody who sees v, excludes entries of a
+// feed: not those of an admin who is not junior.
+func (s *State) mayExclude(x *node, feed identity.ID, v *view) bool {
+	f := s.byID[feed]
+	if f == nil || f.Kind != credential.FeedOpen || !v.set.has(f.index) {
+		return false
+	}
+	return x.Identity == f.Identity || !slices.ContainsFunc(s.to[f.Identity], func(g *node) bool {
 		return s.gives(g, v.set, v) == credential.Admin && x.rank().compare(g.lineage) >= 0
 	})
 }
