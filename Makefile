@@ -4,7 +4,7 @@ GO   ?= go
 TIME ?= 1m
 RACE := ./identity ./crdt/store ./crdt/blob ./crdt/feed ./crdt/space ./net/... ./fs/vfs ./kube/... ./cmd/daemon ./cmd/localapi
 
-.PHONY: build test race bench editors watchers life fuzz lint demo plug fsx storm posix clean
+.PHONY: build test race bench editors watchers life fuzz lint demo plug fsx storm posix simulate clean
 
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/echofs
@@ -48,6 +48,9 @@ storm: ## thousands of changes of one folder on two devices at once, twenty time
 
 posix: ## pjdfstest on a fresh mount, as root; PJDFSTEST is a folder with a built copy
 	PJDFSTEST=$(abspath $(PJDFSTEST)) $(GO) test -count=1 -timeout 60m -v -run '^TestPjdfstest$$' ./fs/fusefs
+
+simulate: ## members and entries in random scenarios until Ctrl-C, from SEED; or SCENARIOS=200000 of them
+	$(GO) test -count=1 -timeout 0 -v -run '^TestSimulation$$' ./identity/membership -sim.seed $(or $(SEED),$(shell date +%s)000000) $(if $(SCENARIOS),-scenarios $(SCENARIOS),-simulate 87600h)
 
 clean: ## what the targets above leave behind
 	rm -rf bin && $(GO) clean -testcache -fuzzcache
