@@ -51,24 +51,25 @@ type size struct {
 	saves  int
 	large  int           // bytes of the file that crosses
 	tree   string        // what is copied, below $(go env GOROOT)
+	small  string        // what programs work on, likewise
 	idle   time.Duration // before memory is measured
 	stream int           // bytes of the file of sequential access
 	list   int           // entries of the long listing
 }
 
 func full() size {
-	return size{rounds: 3, saves: 200, large: 100e6, tree: "src", idle: 10 * time.Second, stream: 256 << 20, list: 10_000}
+	return size{rounds: 3, saves: 200, large: 100e6, tree: "src", small: "src/net", idle: 10 * time.Second, stream: 256 << 20, list: 10_000}
 }
 
 func quick() size {
-	return size{rounds: 1, saves: 20, large: 20e6, tree: "src/encoding", idle: time.Second, stream: 32 << 20, list: 1000}
+	return size{rounds: 1, saves: 20, large: 20e6, tree: "src/encoding", small: "src/encoding", idle: time.Second, stream: 32 << 20, list: 1000}
 }
 
 // measures collects samples by name.
 type measures struct {
 	size       size
 	samples    map[string][]float64
-	operations []string // the names of those on files, in order
+	operations []operation // those on files, in order
 }
 
 func (m *measures) add(name string, value float64)          { m.samples[name] = append(m.samples[name], value) }
@@ -131,10 +132,13 @@ func (m *measures) print() {
 	fmt.Fprintf(w, "\nmeasure\tours\trival\tratio\taim\t\n")
 	rows := m.aims()
 	for _, op := range m.operations {
-		ours := m.median(op + " ours")
+		ours, aim := m.median(op.name+" ours"), ""
+		if op.aim > 0 {
+			aim = fmt.Sprintf("≤ %g ×", op.aim)
+		}
 		rows = append(rows,
-			row{what: op, unit: "s", ours: ours, rival: m.median(op + " loopback"), than: "loopback"},
-			row{unit: "s", ours: ours, rival: m.median(op + " disk"), than: "disk"})
+			row{what: op.name, unit: "s", ours: ours, rival: m.median(op.name + " loopback"), than: "loopback", aim: aim, limit: op.aim},
+			row{unit: "s", ours: ours, rival: m.median(op.name + " disk"), than: "disk"})
 	}
 	for _, r := range rows {
 		if !math.IsNaN(r.ours + r.rival) {
