@@ -174,7 +174,7 @@ func (d *daemon) keysError(err error) error {
 	case errors.Is(err, keystore.ErrPassphrase):
 		e.Code, e.Message, e.Next = localapi.Usage, keystore.ErrPassphrase.Error(), "several words are easy to remember and hard to guess"
 	case errors.Is(err, keystore.ErrNoRing):
-		e.Message, e.Next = "the keyring of your session does not answer: "+err.Error(), "log in to the desktop and unlock the keyring, or protect the keys with a passphrase or a file"
+		e.Message, e.Next = "the keyring of your session does not answer: "+err.Error(), "run the daemon in the desktop session whose keyring has the key, or protect the keys by a passphrase or a file"
 	case errors.Is(err, keystore.ErrNoKey):
 		e.Next = "put the unlocking key back from a backup; without it, recover the identity with your 24 words on a new home"
 	case errors.Is(err, keystore.ErrPermissions):
