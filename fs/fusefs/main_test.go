@@ -214,10 +214,15 @@ func carry(ctx context.Context, from, to *space.Space, log *slog.Logger) {
 			}
 			continue
 		}
-		for _, hash := range to.MissingChunks(100) {
-			if chunk, err := from.Chunk(hash); err == nil {
-				if err := to.PutChunk(hash, chunk); err != nil {
-					log.Error("chunk refused", "err", err)
+		for got := true; got; { // the first one lists others
+			got = false
+			for _, hash := range to.MissingChunks(100) {
+				if chunk, err := from.Chunk(hash); err == nil {
+					if err := to.PutChunk(hash, chunk); err != nil {
+						log.Error("chunk refused", "err", err)
+						continue
+					}
+					got = true
 				}
 			}
 		}
