@@ -187,8 +187,15 @@ func (s *State) checkCut(n *node, v *view) error {
 	if n.chain.Identity() != n.Identity || !known || n.chain.Live(body.Device) || !n.chain.Live(n.Device) {
 		return fmt.Errorf("its chain does not say that its author is a device and the other is none: %w", ErrInvalid)
 	}
+	others := 0
 	for _, c := range v.cuts {
-		if c.by.Identity == n.Identity && s.book.merge(c.by.chain, n.chain).Live(body.Device) {
+		if c.by.Identity != n.Identity {
+			continue
+		}
+		if others++; others >= MaxDeviceCuts {
+			return fmt.Errorf("its identity has cut %d devices already: %w", others, ErrInvalid)
+		}
+		if s.book.merge(c.by.chain, n.chain).Live(body.Device) {
 			return fmt.Errorf("the identity was reset and the device kept: %w", ErrInvalid)
 		}
 	}

@@ -55,6 +55,8 @@ const (
 	MaxLineage = 64
 	// MaxFeedsPerDevice is how many feeds a device may open in a space.
 	MaxFeedsPerDevice = 256
+	// MaxDeviceCuts is how many devices an identity may cut in a space.
+	MaxDeviceCuts = 64
 	// MaxMembers is how many identities this device admits to a space.
 	MaxMembers = 500
 )
