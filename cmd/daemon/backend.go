@@ -49,12 +49,12 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 func (d *daemon) links() []localapi.Link {
 	names := map[[32]byte]string{}
 	for _, s := range d.sorted() {
-		names[s.Key().Topic()] = s.Name()
+		names[s.ID()] = s.Name()
 	}
 	links := []localapi.Link{}
 	for _, l := range d.mesh.Links() {
 		link := localapi.Link{
-			Name: l.Name, Device: l.Device.String(), Space: names[l.Topic],
+			Name: l.Name, Device: l.Device.String(), Space: names[l.Swarm],
 			State: string(l.State), Since: l.Since,
 		}
 		if !l.Identity.IsZero() {
@@ -128,7 +128,7 @@ func (d *daemon) describe(s *openSpace) localapi.Space {
 	}
 	peers := 0
 	for _, l := range d.mesh.Links() {
-		if l.State == mesh.Up && l.Topic == s.Key().Topic() {
+		if l.State == mesh.Up && l.Swarm == s.ID() {
 			peers++
 		}
 	}

@@ -219,7 +219,7 @@ func (d *daemon) mailLocked(connected []*openSpace) {
 }
 
 // topicsOf returns where the members of a space meet now.
-func topicsOf(s *openSpace) [][32]byte { return [][32]byte{s.Key().Topic()} }
+func topicsOf(s *openSpace) [][32]byte { return s.Meeting(time.Now()) }
 
 // recipients returns who is to get a letter by way of a space.
 func (d *daemon) recipients(spaces []*openSpace, via identity.ID) (all []identity.ID) {

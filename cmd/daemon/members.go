@@ -27,7 +27,7 @@ func (d *daemon) Members(_ context.Context, name string) ([]localapi.Member, err
 func (d *daemon) membersOf(s *openSpace) []localapi.Member {
 	online := map[identity.ID]bool{}
 	for _, l := range d.mesh.Links() {
-		if l.State == mesh.Up && l.Topic == s.Key().Topic() {
+		if l.State == mesh.Up && l.Swarm == s.ID() {
 			online[l.Identity] = true
 		}
 	}

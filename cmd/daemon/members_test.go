@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,49 +14,57 @@ import (
 	"github.com/echofs/echofs/identity/credential"
 )
 
-// TestRetryOnNewMembers looks at a space that gets a member.
-func TestRetryOnNewMembers(t *testing.T) {
-	anna, err := identity.NewDevice(nil, "Anna")
-	if err != nil {
-		t.Fatal(err)
+// TestTendSpace follows a space that gets a member, and loses one.
+func TestTendSpace(t *testing.T) {
+	var devices []*identity.Device
+	for _, name := range []string{"Anna", "Ben"} {
+		d, err := identity.NewDevice(nil, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, d)
 	}
-	ben, err := identity.NewDevice(nil, "Ben")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := space.Create(space.Config{Dir: t.TempDir(), Device: anna}, "home")
+	s, err := space.Create(space.Config{Dir: t.TempDir(), Device: devices[0]}, "home")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	committing := make(chan error, 1)
+	committing, tending := make(chan error, 1), make(chan error, 1)
 	go func() { committing <- s.Run(ctx) }()
-	calls, done := make(chan struct{}, 10), make(chan error, 1)
-	go func() { done <- onNewMembers(ctx, s, func() { calls <- struct{}{} }) }()
-
-	in, err := s.Invite(credential.Editor, time.Hour)
-	if err != nil {
+	met, retried := make(chan [][32]byte, 10), make(chan struct{}, 100)
+	now := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	go func() {
+		tending <- tendSpace(ctx, s, meeting{
+			meet:  func(topics ...[32]byte) { met <- topics },
+			retry: func() { retried <- struct{}{} },
+			now:   func() time.Time { return now },
+			log:   slog.New(slog.DiscardHandler),
+			soon:  time.Millisecond,
+		})
+	}()
+	before := <-met
+	if !slices.Equal(before, s.Meeting(now)) || slices.Contains(before, [32]byte(s.ID())) || slices.Contains(before, s.Key().Topic()) {
+		t.Errorf("meets at %x", before)
+	}
+	if _, err := s.Admit(devices[1].Chain(), credential.Editor); err != nil {
 		t.Fatal(err)
 	}
-	admit := func() {
-		t.Helper()
-		if _, err := s.Redeem(in.SecretHash, ben.Chain(), time.Now()); err != nil && !errors.Is(err, space.ErrUsed) {
-			t.Fatal(err)
-		}
+	<-retried
+	if err := s.SetRole(ctx, devices[1].Identity(), credential.None); err != nil {
+		t.Fatal(err)
 	}
-	admit()
-	for len(calls) == 0 { // the watcher may have begun after the first change
-		if in, err = s.Invite(credential.Editor, time.Hour); err != nil {
-			t.Fatal(err)
+	after := <-met // the key is changed without being asked for
+	if s.Stale() || !slices.Equal(after[:2], s.Meeting(now)) || len(after) != 4 {
+		t.Errorf("meets at %d places", len(after))
+	}
+	for _, topic := range before {
+		if !slices.Contains(after, topic) {
+			t.Error("who was away is not waited for")
 		}
-		if ben, err = identity.NewDevice(nil, "Ben"); err != nil {
-			t.Fatal(err)
-		}
-		admit()
 	}
 	cancel()
-	if err := errors.Join(<-committing, <-done); err != nil && !strings.Contains(err.Error(), "canceled") {
+	if err := errors.Join(<-committing, <-tending); err != nil && !strings.Contains(err.Error(), "canceled") {
 		t.Error(err)
 	}
 }

@@ -163,33 +163,15 @@ func (d *daemon) joinTopics() {
 func (d *daemon) replicateLocked(s *openSpace) {
 	r := replicate.New(s.Space, d.part("replicate"))
 	s.synced = r.Synced()
-	s.leave = d.mesh.Join(s.Key().Topic(), r)
-	unwatch := start(d.ctx, "members of space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
-		return onNewMembers(ctx, s.Space, func() { d.mesh.Retry(s.Key().Topic()) })
+	meet, leave := d.mesh.Gather(s.ID(), r)
+	s.leave = leave
+	stopTending := start(d.ctx, "meetings of space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
+		return tendSpace(ctx, s.Space, meeting{meet, func() { d.mesh.Retry(s.ID()) }, time.Now, d.part("space"), rotateWithin})
 	})
 	stop := s.stop
 	s.stop = func() {
-		unwatch()
+		stopTending()
 		stop()
-	}
-}
-
-// onNewMembers calls do whenever the members of a space have changed: a peer
-// that was refused may be one of them now.
-func onNewMembers(ctx context.Context, s *space.Space, do func()) error {
-	changes, cancel := s.Notify()
-	defer cancel()
-	heads := s.CredentialHeads()
-	for {
-		select {
-		case <-changes:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if now := s.CredentialHeads(); !slices.Equal(now, heads) {
-			heads = now
-			do()
-		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (k *keeper) askForCall() {
 	k.mu.Unlock()
 	if len(routes) > 0 {
 		// If the message is lost the peer's heartbeat finds out.
-		_ = k.session.Send(routes[len(routes)-1].Route, call{Kind: callMe}.encode())
+		_ = routes[len(routes)-1].send(call{Kind: callMe})
 	}
 }
 
@@ -86,7 +86,7 @@ func (k *keeper) dial(to route) func(context.Context) (*live, error) {
 		k.mu.Lock()
 		k.answer = a
 		k.mu.Unlock()
-		err = k.session.Send(to.Route, call{Kind: callOffer, ID: a.id, SDP: sdp}.encode())
+		err = to.send(call{Kind: callOffer, ID: a.id, SDP: sdp})
 		if err == nil {
 			err = a.wait(ctx, conn.Accept)
 		}
@@ -115,7 +115,7 @@ func (k *keeper) accept(o *offer) func(context.Context) (*live, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := k.session.Send(o.from.Route, call{Kind: callAnswer, ID: o.call.ID, SDP: sdp}.encode()); err != nil {
+		if err := o.from.send(call{Kind: callAnswer, ID: o.call.ID, SDP: sdp}); err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 		return k.swarm.secure(ctx, conn, k.device, o.from, false)

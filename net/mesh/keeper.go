@@ -6,8 +6,6 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"time"
-
-	"github.com/echofs/echofs/net/signaling"
 )
 
 const (
@@ -29,7 +27,6 @@ type try struct {
 // keeper is what run knows from one step to the next.
 type keeper struct {
 	*peer
-	session *signaling.Session
 	live    *live // the link, nil if there is none
 	try     *try  // going on now
 	tried   chan *try
@@ -43,12 +40,12 @@ type keeper struct {
 }
 
 // run keeps a link to the peer until ctx ends or the peer is gone for good.
-func (p *peer) run(ctx context.Context, session *signaling.Session) {
+func (p *peer) run(ctx context.Context) {
 	defer p.swarm.remove(p)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	k := &keeper{
-		peer: p, session: session, delay: firstRetry,
+		peer: p, delay: firstRetry,
 		tried: make(chan *try), ended: make(chan *live), retry: time.NewTimer(0),
 	}
 	defer k.retry.Stop()

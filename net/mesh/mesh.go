@@ -145,19 +145,28 @@ func (m *Mesh) present(ctx context.Context) {
 // may be called from any goroutine except a handler of this topic (from
 // there: go leave()).
 func (m *Mesh) Join(topic [32]byte, h Handler) (leave func()) {
-	s := newSwarm(m, topic, h)
+	_, leave = m.Gather(topic, h, topic)
+	return leave
+}
+
+// Gather is Join for devices that meet on several topics, which may change: meet
+// sets them. Whoever is met on any of them has one link, which outlives the
+// topic. All of them have to use the same name, which no signaling server hears.
+func (m *Mesh) Gather(name [32]byte, h Handler, topics ...[32]byte) (meet func(topics ...[32]byte), leave func()) {
+	s := newSwarm(m, name, h)
+	s.meet(topics)
 	m.mu.Lock()
-	if old := m.swarms[topic]; old != nil {
+	if old := m.swarms[name]; old != nil {
 		old.leave()
 		s.previous = old
 	}
-	m.swarms[topic] = s
+	m.swarms[name] = s
 	m.mu.Unlock()
 	signal(m.changed)
-	return func() {
+	return func(topics ...[32]byte) { s.meet(topics) }, func() {
 		m.mu.Lock()
-		if m.swarms[topic] == s {
-			delete(m.swarms, topic)
+		if m.swarms[name] == s {
+			delete(m.swarms, name)
 		}
 		m.mu.Unlock()
 		s.leave()
@@ -187,11 +196,11 @@ func (m *Mesh) Online() bool {
 	return m.online
 }
 
-// Retry makes the mesh try refused and waiting peers of a topic at once:
-// after the members have changed, say.
-func (m *Mesh) Retry(topic [32]byte) {
+// Retry makes the mesh try refused and waiting peers of a topic, or of what was
+// gathered under a name, at once: after the members have changed, say.
+func (m *Mesh) Retry(name [32]byte) {
 	m.mu.Lock()
-	s := m.swarms[topic]
+	s := m.swarms[name]
 	m.mu.Unlock()
 	if s != nil {
 		s.retry()
@@ -207,8 +216,8 @@ func (m *Mesh) Links() []LinkInfo {
 		all = append(all, s.links()...)
 	}
 	sort.Slice(all, func(i, j int) bool {
-		if all[i].Topic != all[j].Topic {
-			return string(all[i].Topic[:]) < string(all[j].Topic[:])
+		if all[i].Swarm != all[j].Swarm {
+			return string(all[i].Swarm[:]) < string(all[j].Swarm[:])
 		}
 		return string(all[i].Device[:]) < string(all[j].Device[:])
 	})
@@ -247,9 +256,9 @@ const (
 	Refused    State = "refused"
 )
 
-// LinkInfo describes one peer on one topic, for status.
+// LinkInfo describes one peer of one swarm, for status.
 type LinkInfo struct {
-	Topic    [32]byte // the secret: map it to a space, never print it
+	Swarm    [32]byte // the name given to Gather, or the topic given to Join, which is secret
 	Device   identity.PublicKey
 	Identity identity.ID // zero until a link was up
 	Name     string

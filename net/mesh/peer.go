@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,10 +15,14 @@ import (
 // route is one way to call a peer, and which start of its program is there.
 type route struct {
 	signaling.Route
+	session  *signaling.Session // of the topic on which the peer was met
 	instance [16]byte
 }
 
-// peer is one device on one topic. run decides, in one goroutine; what it
+func (r route) send(c call) error { return r.session.Send(r.Route, c.encode()) }
+
+// peer is one device of a swarm, on however many of its topics it was met. run
+// decides, in one goroutine; what it
 // waits for arrives by handle.
 type peer struct {
 	swarm  *swarm
@@ -50,16 +55,16 @@ func newPeer(s *swarm, device identity.PublicKey) *peer {
 	return &peer{
 		swarm: s, device: device, dials: bytes.Compare(self[:], device[:]) < 0,
 		wake: make(chan struct{}, 1), limit: rate.NewLimiter(1, 10),
-		info: LinkInfo{Topic: s.topic, Device: device, State: Waiting, Since: time.Now()},
+		info: LinkInfo{Swarm: s.name, Device: device, State: Waiting, Since: time.Now()},
 	}
 }
 
 // handle takes one event of signaling. It does not block.
-func (p *peer) handle(e signaling.Event) {
+func (p *peer) handle(e signaling.Event, session *signaling.Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer signal(p.wake)
-	r := route{e.Route, e.Instance}
+	r := route{e.Route, session, e.Instance}
 	switch e.Kind {
 	case signaling.Present:
 		if p.instance != r.instance {
@@ -69,7 +74,7 @@ func (p *peer) handle(e signaling.Event) {
 		p.routes = append(p.routes, r)
 	case signaling.Gone:
 		for i, other := range p.routes {
-			if other.Route == e.Route {
+			if other.Route == e.Route && other.session == session {
 				p.routes = append(p.routes[:i:i], p.routes[i+1:]...)
 				break
 			}
@@ -90,6 +95,14 @@ func (p *peer) handle(e signaling.Event) {
 			p.news.wanted = true
 		}
 	}
+}
+
+// left forgets the ways to the peer by a topic that this device has left.
+func (p *peer) left(session *signaling.Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.routes = slices.DeleteFunc(p.routes, func(r route) bool { return r.session == session })
+	signal(p.wake)
 }
 
 // gone reports that there is no way to call the peer and nothing to do for it.

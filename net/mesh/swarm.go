@@ -8,33 +8,47 @@ import (
 	"github.com/echofs/echofs/net/signaling"
 )
 
-// maxPeers bounds the devices of one topic that are dealt with at once: more
+// maxPeers bounds the devices of one swarm that are dealt with at once: more
 // than a space has members.
 const maxPeers = 1024
 
-// swarm is this device's presence on one topic.
+// swarm is this device's presence in one circle of devices, which meets on one
+// topic or on several at a time.
 type swarm struct {
 	mesh     *Mesh
-	topic    [32]byte
-	id       signaling.TopicID
+	name     [32]byte
+	id       signaling.TopicID // of name; what hellos are bound to
 	handler  Handler
-	joined   context.Context // ends when the topic is left
+	joined   context.Context // ends when the swarm is left
 	leave    context.CancelFunc
-	previous *swarm // of the same topic, must have ended before this one starts
+	previous *swarm        // of the same name, must have ended before this one starts
+	changed  chan struct{} // capacity 1: a token means that topics have changed
 
 	running sync.Mutex // held by run
 
-	mu    sync.Mutex // guards the fields below
-	peers map[identity.PublicKey]*peer
+	mu     sync.Mutex // guards the fields below
+	topics map[[32]byte]bool
+	peers  map[identity.PublicKey]*peer
 }
 
-func newSwarm(m *Mesh, topic [32]byte, h Handler) *swarm {
+func newSwarm(m *Mesh, name [32]byte, h Handler) *swarm {
 	// This context is not inside a call: it says how long the swarm lives.
 	joined, leave := context.WithCancel(context.Background())
 	return &swarm{
-		mesh: m, topic: topic, id: signaling.Topic(topic).ID(), handler: h,
-		joined: joined, leave: leave, peers: map[identity.PublicKey]*peer{},
+		mesh: m, name: name, id: signaling.Topic(name).ID(), handler: h, changed: make(chan struct{}, 1),
+		joined: joined, leave: leave, topics: map[[32]byte]bool{name: true}, peers: map[identity.PublicKey]*peer{},
 	}
+}
+
+// meet sets the topics.
+func (s *swarm) meet(topics [][32]byte) {
+	s.mu.Lock()
+	s.topics = make(map[[32]byte]bool, len(topics))
+	for _, t := range topics {
+		s.topics[t] = true
+	}
+	s.mu.Unlock()
+	signal(s.changed)
 }
 
 // wait returns when run has ended; after leave it will.
@@ -43,7 +57,7 @@ func (s *swarm) wait() {
 	defer s.running.Unlock()
 }
 
-// run finds and serves peers until ctx ends or the topic is left.
+// run finds and serves peers until ctx ends or the swarm is left.
 func (s *swarm) run(ctx context.Context) {
 	s.running.Lock()
 	defer s.running.Unlock()
@@ -57,32 +71,73 @@ func (s *swarm) run(ctx context.Context) {
 	if s.joined.Err() != nil {
 		return
 	}
-	session, err := s.mesh.client.Join(s.topic)
-	if err != nil {
-		s.mesh.cfg.Log.Error("joining a topic", "err", err)
-		return
-	}
-	defer session.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	present := make(map[[32]byte]context.CancelFunc)
 	for {
-		select {
-		case <-session.Wake():
-			for _, e := range session.Events() {
-				if p := s.peerOf(e); p != nil {
-					wg.Go(func() { p.run(ctx, session) })
-				}
+		s.mu.Lock()
+		for topic, leave := range present {
+			if !s.topics[topic] {
+				leave()
+				delete(present, topic)
 			}
+		}
+		for topic := range s.topics {
+			if present[topic] == nil {
+				there, leave := context.WithCancel(ctx)
+				present[topic] = leave
+				wg.Go(func() { s.attend(ctx, there, topic, &wg) })
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.changed:
 		case <-ctx.Done():
+			for _, leave := range present {
+				leave()
+			}
 			return
 		}
 	}
 }
 
+// attend finds peers on one topic until there ends. What it starts lives as long
+// as ctx and is in wg.
+func (s *swarm) attend(ctx, there context.Context, topic [32]byte, wg *sync.WaitGroup) {
+	session, err := s.mesh.client.Join(topic)
+	if err != nil {
+		s.mesh.cfg.Log.Error("joining a topic", "err", err)
+		return
+	}
+	defer s.left(session)
+	defer session.Close()
+	for {
+		select {
+		case <-session.Wake():
+			for _, e := range session.Events() {
+				if p := s.peerOf(e, session); p != nil {
+					wg.Go(func() { p.run(ctx) })
+				}
+			}
+		case <-there.Done():
+			return
+		}
+	}
+}
+
+// left tells the peers that a topic was left. Links that were made there stay.
+func (s *swarm) left(session *signaling.Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.peers {
+		p.left(session)
+	}
+}
+
 // peerOf passes e to its peer. It returns the peer if it is new and has to be
 // started.
-func (s *swarm) peerOf(e signaling.Event) (start *peer) {
+func (s *swarm) peerOf(e signaling.Event, session *signaling.Session) (start *peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.peers[e.Device]
@@ -98,7 +153,7 @@ func (s *swarm) peerOf(e signaling.Event) (start *peer) {
 		s.peers[e.Device] = p
 		start = p
 	}
-	p.handle(e)
+	p.handle(e, session)
 	return start
 }
 
