@@ -14,10 +14,14 @@ func (in *inode) lowered(s SetAttr) error {
 			return err
 		}
 	}
-	if s.UID != nil || s.GID != nil {
-		in.mu.Lock()
-		in.ctime = in.fs.now()
-		in.mu.Unlock()
+	if s.UID == nil && s.GID == nil {
+		return nil
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ctime = in.fs.now()
+	if in.state == stateScratch {
+		return syscall.Lchown(in.osPath(), -1, -1) // the disk keeps its own
 	}
 	return nil
 }
