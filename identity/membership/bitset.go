@@ -45,12 +45,3 @@ func (b bitset) union(other bitset) bitset {
 	}
 	return c
 }
-
-// intersect returns a new set of what is in both.
-func (b bitset) intersect(other bitset) bitset {
-	c := make(bitset, min(len(b), len(other)))
-	for i := range c {
-		c[i] = b[i] & other[i]
-	}
-	return c
-}

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/echofs/echofs/identity"
@@ -62,7 +63,10 @@ func (b *book) merge(x, y *chain) *chain {
 	}
 	m := y
 	switch halo, err := x.Merge(y.Halo); {
-	case err != nil: // too much to be one chain: the later one by itself
+	case err != nil: // too much to be one chain: one of the two, the same for everybody
+		if bytes.Compare(x.Chain(), y.Chain()) > 0 {
+			m = x
+		}
 	case x.Covers(y.Halo):
 		m = x
 	case !y.Covers(x.Halo):

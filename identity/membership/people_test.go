@@ -409,7 +409,9 @@ func TestExclude(t *testing.T) {
 	cids := c.openFeed()
 	s.learn(c)
 	b := s.as(bob)
-	entry := func(feed identity.ID) []credential.Cut { return []credential.Cut{{Feed: feed, Seq: 1, ID: identity.ID{1}}} }
+	entry := func(feed identity.ID) []credential.Cut {
+		return []credential.Cut{{Feed: feed, Seq: 1, ID: identity.ID{1}}}
+	}
 	if _, err := b.Exclude(bob, entry(adas), epoch); !errors.Is(err, ErrSenior) {
 		t.Errorf("the founder's: %v", err)
 	}
