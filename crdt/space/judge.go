@@ -2,6 +2,7 @@ package space
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -57,6 +58,11 @@ func (s *Space) judgeCommitted(ctx context.Context) (then func(), err error) {
 	v, err := s.reach()
 	if err == nil && v.changes(s) {
 		err = s.enforce(ctx, v)
+	}
+	if err == nil {
+		err = s.db.Update(func(tx *store.Tx) error {
+			return tx.PutMeta(metaJudged, binary.BigEndian.AppendUint64(nil, generation))
+		})
 	}
 	if err != nil {
 		s.unjudged.Store(true)

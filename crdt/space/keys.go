@@ -96,7 +96,7 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k feed.Key) bool { return !named[k.ID()] })
 	err := s.learn(keys...)
 	if err == nil && s.Keyring().Len() > before {
-		err = errors.Join(s.retryWaiting()...)
+		err = trouble(s.retryWaiting())
 		s.docs.trim()
 		s.poke()
 		s.notify.fire()

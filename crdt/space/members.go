@@ -2,6 +2,7 @@ package space
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/echofs/echofs/identity/credential"
 )
@@ -14,7 +15,13 @@ func (s *Space) credentialsCame(fresh []credential.Signed) error {
 	}
 	err := s.openEpochs()
 	s.noteAccess()
-	errs := append([]error{err}, s.retryWaiting()...)
+	err = errors.Join(err, trouble(s.retryWaiting()))
 	s.docs.trim()
-	return errors.Join(errs...)
+	return err
+}
+
+// trouble leaves out what says that an entry of others was refused: that is in
+// the log, and nobody's fault who brought something else.
+func trouble(errs []error) error {
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.As(err, new(*Refused)) })...)
 }

@@ -94,6 +94,7 @@ const (
 
 	metaWithdrawn = "withdrawn/" // + number: what is kept on this device only
 	metaDead      = "dead/"      // + ID: an entry of the log that does not count
+	metaJudged    = "judged"     // the generation of the members by which that was found
 	metaFork      = "fork/"      // + feed, number and IDs: proof of a fork
 	metaLost      = "lost/"      // + ID: an entry that lost a fork
 	metaAside     = "aside/"     // + ID: an entry that left the log
@@ -224,8 +225,8 @@ func (s *Space) open() (err error) {
 	if err := s.traceAll(); err != nil {
 		return err
 	}
+	s.readOnly.Store(s.Role() < credential.Editor)
 	s.replay()
-	s.readOnly.Store(s.ReadOnly())
 	s.chunks.want(s.tree)
 	return nil
 }

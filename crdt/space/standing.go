@@ -13,8 +13,9 @@ func (s *Space) Role() credential.Role {
 	return s.members.Role(s.device.Identity())
 }
 
-// ReadOnly reports whether this device may change nothing.
-func (s *Space) ReadOnly() bool { return s.Role() < credential.Editor }
+// ReadOnly reports whether this device may change nothing. It is asked for each
+// file that somebody looks at, so the answer is kept: see noteAccess.
+func (s *Space) ReadOnly() bool { return s.readOnly.Load() }
 
 // A Standing says whether this device still belongs to the space.
 type Standing uint8
@@ -48,10 +49,10 @@ func (s *Space) Standing() Standing {
 	return Present
 }
 
-// noteAccess tells subscribers when this device may write and could not, or the
+// noteAccess is called whenever credentials have come. It tells subscribers when this device may write and could not, or the
 // other way round.
 func (s *Space) noteAccess() {
-	if now := s.ReadOnly(); s.readOnly.Swap(now) != now {
+	if now := s.Role() < credential.Editor; s.readOnly.Swap(now) != now {
 		s.log.Info("what this device may do in a space has changed", "space", s.name, "read-only", now, "role", s.Role())
 		s.events.tell(Event{Op: Access, Remote: true})
 	}

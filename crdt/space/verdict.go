@@ -1,6 +1,7 @@
 package space
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -67,6 +68,12 @@ type excludes struct {
 // loadDead reads which entries the state was made without.
 func (s *Space) loadDead(tx *store.Tx) error {
 	s.dead = make(map[identity.ID]bool)
+	switch judged, err := tx.Meta(metaJudged); {
+	case err == nil && len(judged) == 8:
+		s.judged.Store(binary.BigEndian.Uint64(judged))
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return err
+	}
 	return tx.Metas(metaDead, func(name string, _ []byte) error {
 		id := name[len(metaDead):]
 		if len(id) != len(identity.ID{}) {
