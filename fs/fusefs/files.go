@@ -51,7 +51,7 @@ func (f *filesystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, o
 	}
 	w := f.watch()
 	a, h, err := f.vfs.Create(caller(&in.InHeader), vfs.Ino(in.NodeId), name, in.Flags, in.Mode)
-	status := f.made("create", w, a, err, &out.EntryOut)
+	status := f.made("create", w, &in.InHeader, name, a, err, &out.EntryOut)
 	if err == nil {
 		f.opened(h, in.Flags, &out.OpenOut)
 	}
@@ -62,7 +62,7 @@ func (f *filesystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, o
 func (f *filesystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
 	w := f.watch()
 	a, h, err := f.vfs.Unnamed(caller(&in.InHeader), vfs.Ino(in.NodeId), in.Flags, in.Mode)
-	status := f.made("tmpfile", w, a, err, &out.EntryOut)
+	status := f.made("tmpfile", w, &in.InHeader, "", a, err, &out.EntryOut)
 	if err == nil {
 		f.opened(h, in.Flags, &out.OpenOut)
 	}

@@ -219,6 +219,16 @@ func (v *invalidator) send(ctx context.Context, batch notices) map[vfs.Ino]bool 
 	return known
 }
 
+// forget has the kernel drop names now, and waits for that, within reason. It
+// may be called from anywhere that serves no request and holds no lock.
+func (v *invalidator) forget(names ...dirent) {
+	step := v.newStep()
+	for _, at := range names {
+		step.tell(context.Background(), func() { v.name(at, 0) })
+	}
+	step.wait(context.Background())
+}
+
 func (v *invalidator) inode(ino vfs.Ino, content bool) fuse.Status {
 	off := int64(-1) // attributes only
 	if content {

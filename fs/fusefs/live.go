@@ -1,9 +1,7 @@
 package fusefs
 
 import (
-	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,11 +37,13 @@ type live struct {
 	log    *slog.Logger
 	vfs    *vfs.FS
 	lost   func([]vfs.Invalidation) // the kernel has to be told of these itself
+	forget func(...dirent)          // the same at once, of names only; waits for it, within reason
 	launch launcher                 // nil: watchers are told of nothing
 	wake   chan struct{}            // capacity 1: a token means that there may be work
 	guard  chan struct{}            // closed when there is a helper, or was none to be had
 
-	thread  atomic.Int64 // of the helper; 0: none
+	thread  atomic.Int64             // of the helper; 0: none
+	former  atomic.Pointer[[]worker] // helpers that were killed and may not have ended
 	current atomic.Pointer[event]
 	busy    atomic.Bool // names is not empty
 	ghosts  vfs.Ino     // given out by run
@@ -52,7 +52,7 @@ type live struct {
 	queue     []*event   // in order; those taken back are marked
 	waiting   int        // in queue and not taken back
 	last      map[dirent]*event
-	names     map[dirent]int // how many waiting events, and the current one, are about a name
+	names     map[dirent]*telling // those of waiting events, and of the current one
 	announced uint64
 	batch     uint64 // announced before the present call of announce
 	sent      uint64 // events up to this one are no news to the kernel's caches
@@ -72,18 +72,22 @@ type event struct {
 	oldPlace *vfs.Place
 	number   uint64
 	merged   int  // how often it was put off because it changed again
+	tries    int  // how often it failed
+	again    bool // it failed, or is no longer so: the kernel forgets the names first
 	taken    bool // back: another event says the same
-	again    bool // only to be sure
 	quiet    bool // the kernel was not told of the names: it learns from the helper
+
+	asked, askedFrom atomic.Bool // the helper was asked what at, from is: see sure
 }
 
 func newLive(v *vfs.FS, log *slog.Logger, launch launcher) *live {
 	return &live{
 		log: log, vfs: v, launch: launch,
+		forget: func(...dirent) {},
 		wake:   make(chan struct{}, 1),
 		guard:  make(chan struct{}),
 		last:   map[dirent]*event{},
-		names:  map[dirent]int{},
+		names:  map[dirent]*telling{},
 		missed: map[dirent]*event{},
 	}
 }
@@ -186,9 +190,19 @@ func (l *live) count(e *event, n int) {
 		} else if l.last[at] == e {
 			delete(l.last, at)
 		}
-		if l.names[at] += n; l.names[at] == 0 {
-			delete(l.names, at)
-		}
+		l.telling(at, n)
+	}
+}
+
+// telling notes that so many more events are about a name; l.mu is held.
+func (l *live) telling(at dirent, n int) {
+	t := l.names[at]
+	if t == nil {
+		t = &telling{}
+		l.names[at] = t
+	}
+	if t.events += n; t.events == 0 {
+		delete(l.names, at)
 	}
 	l.busy.Store(len(l.names) > 0)
 }
@@ -252,7 +266,7 @@ func (l *live) pending(at dirent) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.names[at] > 0
+	return l.names[at] != nil
 }
 
 // next takes the first event that the kernel's caches know of. last reports
@@ -276,7 +290,7 @@ func (l *live) next() (e *event, last bool) {
 				delete(l.last, at)
 			}
 		}
-		return e, l.names[e.at] == 1
+		return e, l.names[e.at].events == 1
 	}
 	for at, e := range l.missed {
 		delete(l.missed, at)
@@ -293,39 +307,6 @@ func (l *live) finished(e *event) {
 	l.count(e, -1)
 }
 
-// check looks whether what watchers were told last of a name is so. It is not
-// if the deed failed, or if a program here did the opposite at the same time;
-// then they are told how it is, even if they know. Once only: a name about
-// which that goes wrong again changes all the time, and there is more to come.
-func (l *live) check(e *event, done bool) {
-	if e.again {
-		return
-	}
-	for _, n := range []struct {
-		at    dirent
-		place *vfs.Place
-		here  bool // as watchers were told
-	}{{e.at, e.place, e.deed != deedDelete}, {e.from, e.oldPlace, false}} {
-		if n.place == nil || l.pending(n.at) {
-			continue
-		}
-		a, err := l.vfs.Lookup(vfs.Caller{}, n.at.parent, n.at.name)
-		here := err == nil
-		if done && here == n.here || !here && !errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		again := &event{deed: deedDelete, at: n.at, place: n.place, kind: e.kind, again: true}
-		if here {
-			again.deed, again.ino, again.kind = deedCreate, a.Ino, a.Mode&syscall.S_IFMT
-		}
-		l.mu.Lock()
-		if l.add(again) {
-			again.number = 0 // the kernel's caches know
-		}
-		l.mu.Unlock()
-	}
-}
-
 // prepare makes a task of an event, as things are now; false if there is
 // nothing to tell any more. last: no other event about that name waits.
 func (l *live) prepare(e *event, last bool) (task, bool) {
@@ -335,9 +316,12 @@ func (l *live) prepare(e *event, last bool) (task, bool) {
 	if len(t.Dir)+len(t.Name) >= syscall.PathMax {
 		return t, false
 	}
-	if e.deed == deedDelete && there && (last || now.Ino == e.ino) {
-		// It is here again, and whoever made it was heard: deleting it would
-		// be the last that watchers hear of it.
+	said := l.said(e.at)
+	switch {
+	case e.deed == deedCreate && said == isThere && there, e.deed == deedDelete && said == isGone && !there:
+		return t, false // somebody here did the same meanwhile, and was heard
+	case e.deed == deedDelete && there && (said == isThere || now.Ino == e.ino || last && now.Mode&syscall.S_IFMT == e.kind):
+		// It is here again, and whoever made it was heard, or will be.
 		e.deed = deedAttrib
 	}
 	if e.ino == 0 {

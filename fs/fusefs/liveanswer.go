@@ -18,7 +18,11 @@ import (
 // it is late.
 func (l *live) asks(h *fuse.InHeader) (*event, bool) {
 	if t := l.thread.Load(); t == 0 || t != int64(h.Pid) {
-		return nil, false
+		former := l.former.Load()
+		if former == nil || !slices.ContainsFunc(*former, func(w worker) bool { return w.thread() == int(h.Pid) && !ended(w) }) {
+			return nil, false
+		}
+		return &event{}, true
 	}
 	e := l.current.Load()
 	if e == nil {
@@ -39,6 +43,15 @@ func (e *event) shown(at dirent) (ino vfs.Ino, kind uint32, given bool) {
 		return e.over, syscall.S_IFREG, true
 	}
 	return 0, 0, false
+}
+
+// note remembers that the kernel asked what a name is.
+func (e *event) note(at dirent) {
+	if at == e.at {
+		e.asked.Store(true)
+	} else {
+		e.askedFrom.Store(true)
+	}
 }
 
 // way is the folder of that name on the way to where the helper has to go.
@@ -71,6 +84,9 @@ func (e *event) kindOf(ino vfs.Ino) uint32 {
 func (f *filesystem) helperLookup(e *event, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	at := dirent{vfs.Ino(h.NodeId), name}
 	ino, kind, given := e.shown(at)
+	if given {
+		e.note(at)
+	}
 	switch way := e.way(at); {
 	case given && ino == 0:
 		return fuse.ENOENT
@@ -136,21 +152,33 @@ func (f *filesystem) helperMade(e *event, h *fuse.InHeader, name string, out *fu
 		}
 		f.present(e.ino, e.kind, out) // gone again
 	}
+	f.live.did(at, isThere)
 	return fuse.OK
 }
 
 // helperGone answers the request that takes the name of an event away.
 func (f *filesystem) helperGone(e *event, h *fuse.InHeader, name string) fuse.Status {
-	if e.deed != deedDelete || e.at != (dirent{vfs.Ino(h.NodeId), name}) {
+	at := dirent{vfs.Ino(h.NodeId), name}
+	if e.deed != deedDelete || e.at != at {
 		return fuse.EPERM
 	}
+	if !f.sure(e, at, e.asked.Load()) {
+		return fuse.EAGAIN
+	}
+	f.live.did(at, isGone)
 	return fuse.OK
 }
 
 func (f *filesystem) helperRenamed(e *event, in *fuse.RenameIn, name, newName string) fuse.Status {
-	if e.deed != deedRename || e.from != (dirent{vfs.Ino(in.NodeId), name}) || e.at != (dirent{vfs.Ino(in.Newdir), newName}) {
+	from, to := dirent{vfs.Ino(in.NodeId), name}, dirent{vfs.Ino(in.Newdir), newName}
+	if e.deed != deedRename || e.from != from || e.at != to {
 		return fuse.EPERM
 	}
+	if !e.asked.Load() || !e.askedFrom.Load() {
+		return fuse.EAGAIN
+	}
+	f.live.did(from, isGone)
+	f.live.did(to, isThere)
 	return fuse.OK
 }
 

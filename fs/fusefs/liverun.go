@@ -43,8 +43,8 @@ func (l *live) run(ctx context.Context) {
 		pause = minPause
 	)
 	end := func(err error) {
-		l.thread.Store(0)
 		if w != nil {
+			l.dismiss(w)
 			w.stop(err == nil)
 		}
 		w, gone = nil, nil
@@ -98,10 +98,13 @@ func (l *live) run(ctx context.Context) {
 // of no use any more.
 func (l *live) perform(ctx context.Context, w worker, e *event, last bool) error {
 	deed := e.deed
-	t, ok := l.prepare(e, last)
+	if e.again {
+		l.forget(e.names()...)
+	}
+	t, tried := l.prepare(e, last)
 	var err error
 	done := false
-	if ok {
+	if tried {
 		late := time.AfterFunc(patience, func() { l.tell(); l.setSlow(true) })
 		l.current.Store(e)
 		var errno syscall.Errno
@@ -109,18 +112,38 @@ func (l *live) perform(ctx context.Context, w worker, e *event, last bool) error
 		l.current.Store(nil)
 		late.Stop()
 		l.setSlow(false)
-		if done = err == nil && errno == 0; errno != 0 {
-			l.log.Debug("programs that watch were not told of a change", "name", e.at.name, "deed", e.deed, "err", errno)
-		}
+		done = err == nil && errno == 0
 	}
+	more := l.settle(e, tried, done)
 	l.finished(e)
-	if ok && err == nil {
-		l.check(e, done)
-	}
-	if e.quiet && (!done || e.deed != deed || !l.holds(e)) || !done && e.deed == deedDelete {
+	if (e.quiet && (!done || e.deed != deed || !l.holds(e)) || !done && e.deed == deedDelete) && (!more || err != nil) {
 		l.lost(e.notices())
 	}
 	return err
+}
+
+// dismiss sees to it that a helper that is killed does no more harm than one
+// that works: what it was about to do may still become a request.
+func (l *live) dismiss(w worker) {
+	former := []worker{w}
+	if all := l.former.Load(); all != nil {
+		for _, old := range *all {
+			if !ended(old) {
+				former = append(former, old)
+			}
+		}
+	}
+	l.former.Store(&former)
+	l.thread.Store(0)
+}
+
+func ended(w worker) bool {
+	select {
+	case <-w.gone():
+		return true
+	default:
+		return false
+	}
 }
 
 // holds reports whether what the helper did to a name is how things are.

@@ -73,6 +73,7 @@ func New(dir string, v *vfs.FS, opts Options) (*Mount, error) {
 	} else if len(opts.Helper) > 0 {
 		fs.live.launch = func(ctx context.Context) (worker, error) { return launchHelper(ctx, opts.Helper, path) }
 	}
+	fs.live.forget = fs.inval.forget
 	fs.live.lost, fs.inval.sent, fs.inval.guard = fs.inval.add, fs.live.told, fs.live.guard
 	v.Invalidations(func(changes []vfs.Invalidation) {
 		changes, mark := fs.live.announce(changes)
