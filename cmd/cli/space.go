@@ -119,6 +119,12 @@ func (c *command) spaceInfo() *cli.Command {
 			c.ui.printf("%s\nid       %s\nfolder   %s\nrole     %s\nmembers  %d, connected devices %d\nlog      %s in %s\n",
 				clean(s.Name), s.ID, clean(s.Path), s.Role, s.Members, s.Peers,
 				plural(int(s.Entries), "entry", "entries"), plural(s.Feeds, "feed", "feeds"))
+			if s.Frozen != "" {
+				c.ui.printf("frozen   %s\n", s.Frozen)
+			}
+			if s.Kept > 0 {
+				c.ui.printf("kept     %s that are not in the space: see .space/withdrawn in it\n", plural(s.Kept, "file", "files"))
+			}
 			if s.Missing > 0 {
 				c.ui.printf("missing  %s of files, which no connected peer has sent yet\n", plural(s.Missing, "piece", "pieces"))
 			}

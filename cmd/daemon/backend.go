@@ -132,7 +132,15 @@ func (d *daemon) describe(s *openSpace) localapi.Space {
 			peers++
 		}
 	}
+	frozen, kept := "", 0
+	if standing := s.Standing(); standing != space.Present {
+		frozen = standing.String()
+	}
+	if list, err := s.Withdrawn(); err == nil {
+		kept = len(list)
+	}
 	return localapi.Space{
+		Frozen: frozen, Kept: kept,
 		Name: s.Name(), ID: s.ID().String(), Role: s.Role().String(),
 		Path:    filepath.Join(d.mount, s.Name()),
 		Members: len(s.Members()), Peers: peers,

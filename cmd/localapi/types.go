@@ -38,13 +38,15 @@ type Space struct {
 	Name    string `json:"name"`
 	ID      string `json:"id"`
 	Role    string `json:"role"`
-	Path    string `json:"path"`            // its folder in the mount
-	Members int    `json:"members"`         // identities with a role in it
-	Peers   int    `json:"peers"`           // devices connected now
-	Feeds   int    `json:"feeds"`           // logs it is made of
-	Entries uint64 `json:"entries"`         // signed entries in those logs
-	Missing int    `json:"missing"`         // pieces of files that no peer has sent yet
-	Error   string `json:"error,omitempty"` // why it could not be opened; the numbers are then zero
+	Path    string `json:"path"`             // its folder in the mount
+	Members int    `json:"members"`          // identities with a role in it
+	Peers   int    `json:"peers"`            // devices connected now
+	Feeds   int    `json:"feeds"`            // logs it is made of
+	Entries uint64 `json:"entries"`          // signed entries in those logs
+	Missing int    `json:"missing"`          // pieces of files that no peer has sent yet
+	Frozen  string `json:"frozen,omitempty"` // why this device keeps it as it was, read-only
+	Kept    int    `json:"kept,omitempty"`   // files in .space/withdrawn
+	Error   string `json:"error,omitempty"`  // why it could not be opened; the numbers are then zero
 }
 
 // Link is a connection, or an attempt at one, to another device.
