@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -146,14 +147,15 @@ func (s *State) insert(n *node) {
 func (s *State) learn(n *node) {
 	who := n.chain.Identity()
 	s.chains[who] = s.book.merge(s.chains[who], n.chain)
+	s.told[who] = insertNode(s.told[who], n, compareAge)
 	if n.Kind == credential.DeviceCut {
 		return // by it nobody becomes a device
 	}
-	s.told[who] = append(s.told[who], n)
 	for _, d := range n.chain.Devices() {
 		s.proofs[d.Key] = append(s.proofs[d.Key], proof{who, n})
-		if !slices.Contains(s.devices[who], d.Key) {
-			s.devices[who] = append(s.devices[who], d.Key)
+		list := s.devices[who]
+		if at, found := slices.BinarySearchFunc(list, d.Key, compareKeys); !found {
+			s.devices[who] = slices.Insert(list, at, d.Key)
 		}
 	}
 }
@@ -162,3 +164,5 @@ func (s *State) learn(n *node) {
 func maximalAfter(heads []*node, n *node) []*node {
 	return slices.DeleteFunc(slices.Clone(heads), func(h *node) bool { return n.past.has(h.index) })
 }
+
+func compareKeys(a, b identity.PublicKey) int { return bytes.Compare(a[:], b[:]) }

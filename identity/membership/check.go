@@ -170,7 +170,7 @@ func (s *State) checkImport(n *node, v *view, role credential.Role) error {
 // imported reports whether a chain in past says all that another does.
 func (s *State) imported(c *chain, past bitset) bool {
 	return slices.ContainsFunc(s.told[c.Identity()], func(n *node) bool {
-		return past.has(n.index) && n.chain.Covers(c.Halo)
+		return n.Kind != credential.DeviceCut && past.has(n.index) && n.chain.Covers(c.Halo)
 	})
 }
 
@@ -189,15 +189,15 @@ func (s *State) checkCut(n *node, v *view) error {
 	}
 	others := 0
 	for _, c := range v.cuts {
-		if c.by.Identity != n.Identity {
-			continue
+		if c.by.Identity == n.Identity {
+			others++
 		}
-		if others++; others >= MaxDeviceCuts {
-			return fmt.Errorf("its identity has cut %d devices already: %w", others, ErrInvalid)
-		}
-		if s.book.merge(c.by.chain, n.chain).Live(body.Device) {
-			return fmt.Errorf("the identity was reset and the device kept: %w", ErrInvalid)
-		}
+	}
+	if others >= MaxDeviceCuts {
+		return fmt.Errorf("its identity has cut %d devices already: %w", others, ErrInvalid)
+	}
+	if s.book.merge(s.chainIn(n.Identity, n.past), n.chain).Live(body.Device) {
+		return fmt.Errorf("the identity was reset and the device kept: %w", ErrInvalid)
 	}
 	return nil
 }

@@ -13,16 +13,18 @@ type deviceCut struct {
 }
 
 // cutsIn returns the device cuts in a set. Whether one counts is up to the
-// identity alone: to the chains in its own cuts, of which it is in force if, all
-// taken together, the device is not live. So two devices that cut each other are
-// both out, until a reset says which is kept.
+// identity alone: it does if, by all chains of the identity in the set taken
+// together, the device is not live. So two devices that cut each other are both
+// out, until a reset says which is kept.
 func (s *State) cutsIn(set bitset) []deviceCut {
 	var list []deviceCut
 	together := map[identity.ID]*chain{}
-	for _, n := range s.cuts { // in order of age
+	for _, n := range s.cuts {
 		if set.has(n.index) {
 			list = append(list, deviceCut{by: n})
-			together[n.Identity] = s.book.merge(together[n.Identity], n.chain)
+			if together[n.Identity] == nil {
+				together[n.Identity] = s.chainIn(n.Identity, set)
+			}
 		}
 	}
 	for i := range list {
@@ -41,6 +43,16 @@ func (s *State) cutsIn(set bitset) []deviceCut {
 		}
 	}
 	return list
+}
+
+// chainIn returns all chains of an identity in a set, taken together.
+func (s *State) chainIn(who identity.ID, set bitset) (all *chain) {
+	for _, n := range s.told[who] { // in order of age
+		if set.has(n.index) {
+			all = s.book.merge(all, n.chain)
+		}
+	}
+	return all
 }
 
 // cutCounts reports whether a DEVICE_CUT is in force.

@@ -106,9 +106,9 @@ type State struct {
 	excludes []*node
 	about    map[identity.ID][]*node // PROFILE_SETs and METAs, by identity
 	proofs   map[identity.PublicKey][]proof
-	told     map[identity.ID][]*node // whose chains prove devices, by identity
-	devices  map[identity.ID][]identity.PublicKey
-	chains   map[identity.ID]*chain // of each identity, all that is known
+	told     map[identity.ID][]*node              // all that have a chain, by its identity, in order of age
+	devices  map[identity.ID][]identity.PublicKey // proven at some time, sorted
+	chains   map[identity.ID]*chain               // of each identity, all that is known
 	feeds    map[identity.PublicKey][]*node
 	waiting  waiting
 	views    map[identity.ID]*view // by the hash of the heads

@@ -127,7 +127,7 @@ func (s *State) roleIn(v *view, who identity.ID) credential.Role {
 func (s *State) roleAmong(who identity.ID, set bitset, v *view) credential.Role {
 	best := credential.None
 	for _, g := range s.to[who] {
-		if set.has(g.index) {
+		if _, role := g.to(); role > best && set.has(g.index) {
 			best = max(best, s.gives(g, set, v))
 		}
 	}

@@ -175,15 +175,18 @@ func (r *reference) view(set uint64) *refView {
 	return v
 }
 
-// deviceCuts: a DEVICE_CUT counts if by the chains of all the cuts of the identity
-// its device is not live. It ends that device, and every other that it was proven
+// deviceCuts: a DEVICE_CUT counts if by all chains of the identity its device is
+// not live. It ends that device, and every other that it was proven
 // live by a chain of which, with that of the cut, it is not.
 func (r *reference) deviceCuts(set uint64) []refDeviceCut {
 	var list []refDeviceCut
 	together := map[int]uint64{}
 	each(set, func(i int) {
-		if o := r.ops[i]; o.kind == credential.DeviceCut {
-			together[o.who] |= 1 << o.chain
+		o := r.ops[i]
+		if o.chain >= 0 {
+			together[o.chainOf] |= 1 << o.chain
+		}
+		if o.kind == credential.DeviceCut {
 			list = append(list, refDeviceCut{op: i})
 		}
 	})
@@ -469,12 +472,13 @@ func (r *reference) mayAdd() bool {
 		if has(live, o.target) || !has(r.pool.known(o.who, o.chain), o.target) || !has(live, o.dev) {
 			return false
 		}
-		undone := false
+		together := uint64(1) << o.chain
 		each(o.past, func(k int) {
-			c := r.ops[k]
-			undone = undone || c.kind == credential.DeviceCut && c.who == o.who && has(r.pool.live(o.who, 1<<c.chain|1<<o.chain), o.target)
+			if c := r.ops[k]; c.chain >= 0 && c.chainOf == o.who {
+				together |= 1 << c.chain
+			}
 		})
-		return !undone
+		return !has(r.pool.live(o.who, together), o.target)
 	}
 	return r.inForce(i, o.past, v)
 }

@@ -257,6 +257,9 @@ func (w *world) makeOn(d *device, o *refOp, know uint64) (bool, error) {
 	if o.chain == 0 && o.kind != credential.Genesis && o.kind != credential.Import && o.kind != credential.Redeem && o.kind != credential.DeviceCut {
 		o.chain = -1
 	}
+	if o.kind == credential.DeviceCut {
+		o.chainOf = d.who
+	}
 	id := ids(w.r.Uint64(), n)
 	o.id = id
 	op, err := w.credential(o, id)
