@@ -512,3 +512,35 @@ func TestEpochs(t *testing.T) {
 		t.Errorf("an editor rotates: %v", err)
 	}
 }
+
+// An admin who goes mad is removed, and what they did last is undone.
+func TestRemoveUndoing(t *testing.T) {
+	ada, bob, cid, eve := person(t, "Ada"), person(t, "Bob"), person(t, "Cid"), person(t, "Eve")
+	s := found(t, ada)
+	s.admit(bob, credential.Admin)
+	s.admit(cid, credential.Editor)
+	c := s.as(cid)
+	feed := c.openFeed()
+	s.learn(c)
+	b := s.as(bob)
+	b.admit(eve, credential.Editor) // this stays
+	entry := credential.Cut{Feed: feed, Seq: 1, ID: identity.ID{1}}
+	bad := one(t)(b.Exclude(bob, []credential.Cut{entry}, epoch))
+	b.add(bad)
+	worse := b.setRole(cid, credential.None)
+	s.learn(b)
+	s.openFeed() // builds on it all
+	if _, err := s.RemoveUndoing(cid, bob.Identity(), []identity.ID{bad.ID}, nil, epoch); !errors.Is(err, ErrNotAllowed) {
+		t.Errorf("by an editor: %v", err)
+	}
+	if _, err := b.RemoveUndoing(bob, ada.Identity(), []identity.ID{s.Space()}, nil, epoch); !errors.Is(err, ErrNotAllowed) {
+		t.Errorf("the founding: %v", err)
+	}
+	s.add(one(t)(s.RemoveUndoing(ada, bob.Identity(), []identity.ID{bad.ID, worse.ID}, nil, epoch)))
+	s.want(bob, credential.None)
+	s.want(cid, credential.Editor)
+	s.want(eve, credential.Editor)
+	if out := s.Judge().Excluded(); len(out) != 0 {
+		t.Errorf("excluded are %v", out)
+	}
+}
