@@ -47,6 +47,12 @@ func TestLockAndUnlock(t *testing.T) {
 		if left := mountsBelow(alice.mount); len(left) > 0 {
 			t.Errorf("still mounted: %s", left)
 		}
+		if _, err := f.WriteString("too late\n"); err == nil {
+			err = f.Sync()
+			if err == nil {
+				t.Error("a file of a locked space takes changes")
+			}
+		}
 		bob.Connected(0)
 		alice.Fails(8, "echofs halo unlock", "space", "list")
 		alice.Fails(8, "echofs halo unlock", "halo", "recovery", "--yes")
