@@ -195,7 +195,7 @@ func (b *browser) measure(t *testing.T, alice, bob *Device) {
 			if err != nil {
 				t.Fatalf("dd: %v\n%s", err, out)
 			}
-			took = append(took, b.shows(text, func(p page) bool { return p.Message == strings.TrimSpace(text) }).Sub(begun))
+			took = append(took, b.shows(text, func(p page) bool { return p.Message == text }).Sub(begun))
 		}
 		slices.Sort(took)
 		where := []string{"on the other device", "on this one"}[n]
