@@ -163,7 +163,11 @@ func (r *renaming) fresh() error {
 		}
 	}
 	if r.dst != nil && r.dst.state == stateShared && r.dst.kind == space.File {
-		return r.replace()
+		if err := r.replace(); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		v.gone(r.dst) // a peer removed it a moment ago
+		r.dst = nil
 	}
 	in.mu.Lock()
 	err := v.giveBack(in)

@@ -102,7 +102,7 @@ func (v *volume) stepsAside(in *inode, from, to spot) {
 		Invalidation{Entry: true, Ino: in.ino, Parent: q.ino, Name: to.name, Kind: kind,
 			At: v.where(to.dir, to.name), From: v.where(from.dir, from.name)},
 	)
-	v.appears(from.dir, from.name)
+	v.reveals(from.dir, from.name)
 }
 
 // Where is the folder of what has a number, and the way to it, as it shows now.
