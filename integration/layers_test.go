@@ -65,6 +65,7 @@ var onlyImporter = map[string][]string{
 	"go.etcd.io/bbolt":                     {"crdt/store"},
 	"github.com/pion/":                     {"net/rtc"},
 	"github.com/urfave/cli/":               {"cmd/cli"},
+	"rsc.io/qr":                            {"cmd/cli"},
 	"github.com/fxamacker/cbor/":           {"identity/codec"},
 	"github.com/coder/websocket":           {"net/signaling"},
 	"github.com/restic/chunker":            {"crdt/blob"},
