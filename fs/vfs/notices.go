@@ -77,6 +77,7 @@ func merged(all []Invalidation) []Invalidation {
 		name   string
 	}
 	files, names := map[Ino]int{}, map[dirent]bool{}
+	left := map[dirent]*Place{} // by what moved to a place of which more is said
 	out := make([]Invalidation, 0, len(all)/2) // last first
 	for _, i := range slices.Backward(all) {
 		news := false
@@ -90,9 +91,17 @@ func merged(all []Invalidation) []Invalidation {
 				news = true
 			}
 		}
-		if at := (dirent{i.Parent, i.Name}); (i.Entry || i.Delete) && !names[at] {
+		switch at := (dirent{i.Parent, i.Name}); {
+		case !i.Entry && !i.Delete:
+		case !names[at]:
 			names[at] = true
 			news = true
+			if i.Moved && i.At == nil {
+				i.At = left[at]
+			}
+			delete(left, at)
+		case i.From != nil && len(i.From.Folder) > 0:
+			left[dirent{i.From.Folder[len(i.From.Folder)-1].Ino, i.From.Name}] = i.From
 		}
 		if news {
 			out = append(out, i)

@@ -56,3 +56,27 @@ func TestNoticesAreBounded(t *testing.T) {
 		t.Errorf("heard of %d names", len(entry))
 	}
 }
+
+// A move of which one end is superseded still says that the other one is free.
+func TestMergedMoves(t *testing.T) {
+	at := func(name string) *Place { return &Place{Folder: []Step{{"s", 1}}, Name: name} }
+	move := func(from, to string) []Invalidation {
+		return []Invalidation{
+			{Delete: true, Moved: true, Parent: 1, Name: from},
+			{Entry: true, Parent: 1, Name: to, At: at(to), From: at(from)},
+		}
+	}
+	all := append(move("a", "b"), Invalidation{Delete: true, Parent: 1, Name: "b", At: at("b")})
+	got := merged(append(all, move("c", "d")...))
+	if len(got) != 4 {
+		t.Fatalf("merged to %+v", got)
+	}
+	for i, want := range []struct {
+		name string
+		told bool
+	}{{"a", true}, {"b", true}, {"c", false}, {"d", true}} {
+		if got[i].Name != want.name || (got[i].At != nil) != want.told {
+			t.Errorf("%d: %+v, want %+v", i, got[i], want)
+		}
+	}
+}
