@@ -77,7 +77,7 @@ func merged(all []Invalidation) []Invalidation {
 		name   string
 	}
 	files, names := map[Ino]int{}, map[dirent]bool{}
-	left := map[dirent]*Place{} // by what moved to a place of which more is said
+	left := map[dirent]*Place{}                // by what moved to a place of which more is said
 	out := make([]Invalidation, 0, len(all)/2) // last first
 	for _, i := range slices.Backward(all) {
 		news := false
