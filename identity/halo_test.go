@@ -17,7 +17,6 @@ import (
 type person struct {
 	t       testing.TB
 	devices map[string]*Device
-	words   map[string]*RecoveryKeys
 }
 
 func words(t testing.TB, name string) *RecoveryKeys {

@@ -36,15 +36,15 @@ func Create(cfg Config, who Person) (localapi.Halo, error) {
 	}
 	defer unlock()
 	d := &daemon{plan: plan{Config: cfg}}
-	store, err := keystore.Open(d.keysDir(), keystore.Config{})
+	_, err = keystore.Open(d.keysDir(), keystore.Config{})
 	if err == nil {
 		return localapi.Halo{}, &localapi.Error{Code: localapi.Busy, Message: "there is an identity in " + cfg.Home + " already", Next: "see it with echofs halo info; for another one choose another --home"}
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return localapi.Halo{}, d.keysError(err)
 	}
-	var device *identity.Device
-	if device, store, err = d.createKeys(who); err != nil {
+	device, store, err := d.createKeys(who)
+	if err != nil {
 		return localapi.Halo{}, err
 	}
 	return describeHalo(device, store)
