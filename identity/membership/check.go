@@ -78,7 +78,7 @@ func (s *State) readChain(n *node, data []byte) (err error) {
 }
 
 // checkUnder judges n, which is made under a grant.
-func (s *State) checkUnder(n *node, v *view) error {
+func (s *State) checkUnder(n *node, v *view) (err error) {
 	under := s.byID[n.Proof]
 	if under == nil || !n.past.has(under.index) || !under.isGrant() || under.isOwn() {
 		return fmt.Errorf("the grant it was made under is not in its past: %w", ErrInvalid)
@@ -104,6 +104,9 @@ func (s *State) checkUnder(n *node, v *view) error {
 		}
 	case credential.DeviceCut:
 		return s.checkCut(n, v)
+	case credential.KeyEpoch:
+		n.epoch, err = credential.DecodeEpoch(n.Ext)
+		return err
 	case credential.Exclude:
 		for _, c := range n.Cuts {
 			if s.mayExclude(n, c.Feed, v) {

@@ -43,23 +43,18 @@ func (s *State) Epochs() []Epoch {
 	ops := slices.Clone(s.epochs)
 	slices.SortFunc(ops, compareAge)
 	for _, n := range ops {
-		body, err := credential.DecodeEpoch(n.Ext)
-		if err != nil || !v.valid.has(n.index) {
+		if !v.valid.has(n.index) {
 			continue
 		}
-		e := byKey[body.KeyID]
-		if e == nil {
-			e = &Epoch{ID: n.ID, By: n.Identity, KeyID: body.KeyID, boxes: map[[8]byte][]byte{}}
-			byKey[body.KeyID] = e
-			first, list = append(first, n), append(list, e)
+		if byKey[n.epoch.KeyID] == nil {
+			byKey[n.epoch.KeyID] = &Epoch{ID: n.ID, By: n.Identity, KeyID: n.epoch.KeyID, boxes: map[[8]byte][]byte{}}
+			first, list = append(first, n), append(list, byKey[n.epoch.KeyID])
 		}
-		if e.Prev == nil {
-			e.Prev = body.Prev
-		}
-		for _, k := range body.Sealed {
-			if e.boxes[k.To] == nil {
-				e.boxes[k.To] = k.Box
-			}
+	}
+	slices.SortFunc(ops, compareSettled) // nobody replaces what a senior sealed
+	for _, n := range ops {
+		if v.valid.has(n.index) {
+			byKey[n.epoch.KeyID].take(&n.epoch)
 		}
 	}
 	followed := func(n *node) bool {
@@ -88,4 +83,16 @@ func (s *State) Epochs() []Epoch {
 		epochs[i] = *list[k]
 	}
 	return epochs
+}
+
+// take adds what one KEY_EPOCH seals, if none before it has.
+func (e *Epoch) take(body *credential.EpochBody) {
+	if e.Prev == nil {
+		e.Prev = body.Prev
+	}
+	for _, k := range body.Sealed {
+		if e.boxes[k.To] == nil {
+			e.boxes[k.To] = k.Box
+		}
+	}
 }

@@ -22,6 +22,7 @@ type node struct {
 	under   *node                 // what it was made under: a grant; for REDEEM the INVITE; nil for GENESIS
 	lineage lineage               // of the right that it gives: of grants and INVITEs
 	invite  credential.InviteBody // of INVITE
+	epoch   credential.EpochBody  // of KEY_EPOCH
 	chain   *chain                // of GENESIS, IMPORT, REDEEM and DEVICE_CUT
 	ends    identity.PublicKey    // of DEVICE_CUT: the device it names
 
