@@ -43,8 +43,9 @@ plug: ## kill -9 at random moments during a large copy, fifty times
 fsx: ## 100,000 random operations on a file in a mount, against a model
 	FSX=100000 $(GO) test -count=1 -timeout 60m -v -run '^TestFsx$$' ./fs/fusefs
 
-storm: ## thousands of changes of one folder on two devices at once, twenty times
-	STORM=1 $(GO) test -count=20 -timeout 60m -v -run '^TestLiveStorm$$' ./fs/fusefs
+storm: ## thousands of changes of one folder on two devices at once, twenty times, and hundreds of short bursts
+	$(GO) test -count=20 -timeout 60m -v -run '^TestLiveStorm$$' ./fs/fusefs
+	STORM=1 $(GO) test -count=1 -timeout 60m -v -run '^TestLiveBursts$$' ./fs/fusefs
 
 posix: ## pjdfstest on a fresh mount, as root; PJDFSTEST is a folder with a built copy
 	PJDFSTEST=$(abspath $(PJDFSTEST)) $(GO) test -count=1 -timeout 60m -v -run '^TestPjdfstest$$' ./fs/fusefs
