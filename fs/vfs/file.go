@@ -145,8 +145,16 @@ func (h *Handle) beginLocked() error {
 			if err != nil {
 				return err
 			}
-			in.fs.bases.show(in.ino, h.opener, c.version(), false)
-			h.content, h.read = c, in.fs.now()
+			w := in.wc
+			writing := w != nil && w.dirty // it reads what is being written, not c
+			if !writing || w.who != h.opener {
+				in.fs.bases.show(in.ino, h.opener, c.version(), false)
+			}
+			if !writing {
+				h.content, h.read = c, in.fs.now()
+			} else if c.snap != nil {
+				c.snap.Close()
+			}
 		}
 	}
 	if in.state == stateFresh && h.reads() && h.flags&syscall.O_TRUNC == 0 {

@@ -42,3 +42,32 @@ func TestWriteAfterCommit(t *testing.T) {
 		}
 	})
 }
+
+// TestOpenBeforeRelease: the kernel tells of a close later than of the next open.
+// Who opens a file in between sees what it wrote.
+func TestOpenBeforeRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		p.write("doc", "text\n")
+		w.pass()
+		h := p.open("doc", syscall.O_RDWR)
+		if err := h.Allocate(p.caller(), 0, 10, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Flush(p.caller()); err != nil {
+			t.Fatal(err)
+		}
+		again := p.open("doc", syscall.O_RDWR)
+		if err := h.Release(p.caller()); err != nil {
+			t.Fatal(err)
+		}
+		if a := p.stat("doc"); a.Size != 10 {
+			t.Errorf("size %d", a.Size)
+		}
+		if got := p.readFrom(again); got != "text\n\x00\x00\x00\x00\x00" {
+			t.Errorf("read %q", got)
+		}
+		p.close(again)
+	})
+}
