@@ -10,8 +10,12 @@ import (
 // A chain is what a credential says about an identity's devices, verified.
 type chain struct{ identity.Halo }
 
-// maxChains bounds how many chains a book remembers.
-const maxChains = 4096
+// maxBook bounds how many bytes of chains a book remembers: strangers, too, can
+// have it read some.
+const maxBook = 8 << 20
+
+// maxMerged bounds how many pairs of chains a book remembers together.
+const maxMerged = 4096
 
 // A book reads chains and remembers what it has read: the same chain comes with
 // several credentials, and is merged with the same others for each past.
@@ -19,6 +23,7 @@ type book struct {
 	read func([]byte) (identity.Halo, error)
 
 	mu     sync.Mutex // guards the fields below
+	size   int        // of all chains, in bytes
 	chains map[identity.ID]*chain
 	merged map[[2]*chain]*chain
 }
@@ -38,9 +43,10 @@ func (b *book) open(data []byte) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b.chains) >= maxChains {
+	if b.size += len(data); b.size > maxBook {
 		clear(b.chains)
 		clear(b.merged)
+		b.size = len(data)
 	}
 	c := &chain{halo}
 	b.chains[id] = c
@@ -71,6 +77,9 @@ func (b *book) merge(x, y *chain) *chain {
 		m = x
 	case !y.Covers(x.Halo):
 		m = &chain{halo}
+	}
+	if len(b.merged) >= maxMerged {
+		clear(b.merged)
 	}
 	b.merged[[2]*chain{x, y}], b.merged[[2]*chain{y, x}] = m, m
 	return m

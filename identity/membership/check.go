@@ -16,7 +16,7 @@ var errNewer = errors.New("made by a newer release")
 // kind and was allowed, all by its own past, of which v is the view. It fills in
 // what n means.
 func (s *State) check(n *node, v *view) error {
-	if n.Kind == credential.Import && !n.Newer {
+	if n.Kind == credential.Import && !n.Newer && s.roleIn(v, n.Identity) > credential.None {
 		if err := s.readChain(n, n.Ext); err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *State) check(n *node, v *view) error {
 // checkSigner reports whether n's author was a member in n's own past.
 func (s *State) checkSigner(n *node, v *view) error {
 	// A new device may prove itself: the chain is all that counts.
-	self := n.Kind == credential.Import && !n.Newer && n.chain.Identity() == n.Identity && n.chain.Live(n.Device)
+	self := n.chain != nil && n.chain.Identity() == n.Identity && n.chain.Live(n.Device)
 	if !self && !s.proven(n.Device, n.Identity, n.past) {
 		return fmt.Errorf("its device is not proven to act for its identity: %w", ErrInvalid)
 	}

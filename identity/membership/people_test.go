@@ -501,6 +501,14 @@ func TestEpochs(t *testing.T) {
 	if got := keys(s); !slices.Equal(got[:1], []byte{3}) || len(got) != 3 {
 		t.Errorf("at the same time, the senior's is first: %v", got)
 	}
+	// What a junior seals under the same name does not replace it.
+	fake, err := b.NewEpoch(bob, [8]byte{3}, nil, []credential.SealedKey{{To: credential.SealTo(cid.Key(), nil), Box: []byte("fake")}}, epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.add(fake...)
+	s.learn(b)
+	keys(s)
 	c := s.as(ada)
 	rotate(b, 4)
 	c.setRole(bob, credential.None)
