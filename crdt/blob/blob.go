@@ -9,6 +9,10 @@
 // Files appear under their names only when complete; Sync makes everything
 // written so far durable.
 //
+// Chunks and manifests are sealed: what lies on the disk and is sent to peers is
+// ciphertext, and its hash is what names it. Who has no key can keep and pass on
+// what it cannot read.
+//
 // # Concurrency
 //
 // Every method of Store and Reader may be called from any goroutine.
@@ -32,8 +36,19 @@ type Ref struct {
 	Size int64
 }
 
-// MaxChunk is the greatest length of anything Chunk returns or PutChunk takes.
-const MaxChunk = 2 << 20
+const (
+	// MaxChunk is the greatest length of a chunk or manifest.
+	MaxChunk = 2 << 20
+	// MaxSealed is the greatest length of anything Chunk returns or PutChunk takes.
+	MaxSealed = MaxChunk + 256
+)
+
+// A Cipher seals chunks: the same bytes always in the same way, at least while
+// the key is the same, so that what is there already is found.
+type Cipher interface {
+	Seal(dst, plain []byte) []byte // appends at most MaxSealed-MaxChunk bytes more than plain has
+	Open(sealed []byte) ([]byte, error) // ErrCorrupt if no key can open it
+}
 
 // ErrCorrupt reports bytes that are not those their hash names.
 var ErrCorrupt = errors.New("bytes do not match their hash")
@@ -51,9 +66,10 @@ func (e ErrMissing) Error() string { return "chunk " + hex.EncodeToString(e.Hash
 // DIR/tmp for files that are being written.
 type Store struct {
 	dir      string
-	cache    *cache
+	cipher   Cipher
+	cache    *cache    // of opened chunks
 	chunkers sync.Pool // *chunker.Chunker
-	buffers  sync.Pool // *[]byte of MaxChunk
+	buffers  sync.Pool // *[]byte of MaxSealed
 
 	syncing sync.Mutex // held by the one Sync that runs; taken before mu
 
@@ -64,7 +80,7 @@ type Store struct {
 
 // Open opens or makes the store in dir. Files that were not finished when the
 // last process died are removed.
-func Open(dir string) (*Store, error) {
+func Open(dir string, c Cipher) (*Store, error) {
 	tmp := filepath.Join(dir, "tmp")
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the chunks: %w", err)
@@ -78,9 +94,9 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("removing an unfinished chunk: %w", err)
 		}
 	}
-	s := &Store{dir: dir, good: map[[32]byte]struct{}{}, unsynced: map[[32]byte]struct{}{}}
+	s := &Store{dir: dir, cipher: c, good: map[[32]byte]struct{}{}, unsynced: map[[32]byte]struct{}{}}
 	s.cache = newCache(s.read)
-	s.buffers.New = func() any { b := make([]byte, MaxChunk); return &b }
+	s.buffers.New = func() any { b := make([]byte, MaxSealed); return &b }
 	s.chunkers.New = func() any { return newChunker() }
 	return s, nil
 }
@@ -135,12 +151,49 @@ func (s *Store) Missing(ref Ref) (hashes [][32]byte, known bool) {
 	return hashes, true
 }
 
-// Chunk returns a chunk or manifest, verified. The caller must not change it.
-func (s *Store) Chunk(hash [32]byte) ([]byte, error) { return s.cache.get(hash) }
+// Chunk returns a chunk or manifest as it is stored and sent, verified.
+func (s *Store) Chunk(hash [32]byte) ([]byte, error) { return s.sealed(hash) }
 
-// read loads and verifies a chunk. One that went bad is set aside, so that it
-// counts as missing and a peer can send it again.
+// read loads, verifies and opens a chunk. Of one that was right since the store
+// was opened the cipher alone notices if it went bad: it is authenticated.
 func (s *Store) read(hash [32]byte) ([]byte, error) {
+	s.mu.Lock()
+	_, good := s.good[hash]
+	s.mu.Unlock()
+	if good {
+		if sealed, err := readFile(s.path(hash)); err == nil {
+			if plain, err := s.open(hash, sealed); err == nil {
+				return plain, nil
+			}
+		}
+	}
+	sealed, err := s.sealed(hash)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := s.open(hash, sealed)
+	if err == nil {
+		s.mu.Lock()
+		s.good[hash] = struct{}{}
+		s.mu.Unlock()
+	}
+	return plain, err
+}
+
+func (s *Store) open(hash [32]byte, sealed []byte) ([]byte, error) {
+	plain, err := s.cipher.Open(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("chunk %x: %w", hash[:6], err)
+	}
+	if len(plain) > MaxChunk {
+		return nil, fmt.Errorf("chunk %x of %d bytes: %w", hash[:6], len(plain), ErrCorrupt)
+	}
+	return plain, nil
+}
+
+// sealed loads and verifies a chunk. One that went bad is set aside, so that it
+// counts as missing and a peer can send it again.
+func (s *Store) sealed(hash [32]byte) ([]byte, error) {
 	path := s.path(hash)
 	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -171,7 +224,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fi.Size() > MaxChunk {
+	if fi.Size() > MaxSealed {
 		return nil, ErrCorrupt
 	}
 	data := make([]byte, fi.Size())
@@ -181,7 +234,7 @@ func readFile(path string) ([]byte, error) {
 
 // PutChunk stores a chunk or manifest that came from a peer, once verified.
 func (s *Store) PutChunk(hash [32]byte, data []byte) error {
-	if len(data) > MaxChunk || sha256.Sum256(data) != hash {
+	if len(data) > MaxSealed || sha256.Sum256(data) != hash {
 		return fmt.Errorf("a chunk of %d bytes: %w", len(data), ErrCorrupt)
 	}
 	return s.put(hash, data)
@@ -197,7 +250,7 @@ func (s *Store) put(hash [32]byte, data []byte) error {
 	}
 	// A file of an earlier process may be what a power cut left of it.
 	if _, err := os.Stat(s.path(hash)); err == nil {
-		if _, err := s.read(hash); err == nil {
+		if _, err := s.sealed(hash); err == nil {
 			s.stored(hash)
 			return nil
 		}

@@ -2,8 +2,8 @@ package blob
 
 // The names of the blobs in TestGolden.
 const (
-	goldenSmall = "73dbaba4ae88c14ccdd3d8bb8802bd861c0eae4e29d66fcdc1b7f2a337ebd72d"
-	goldenLarge = "304b77ec5077aef64bdeade076c2839cc1b1dd9b3272244029b272350b6074de"
+	goldenSmall = "2179856852d05785bb79f69cf18382d20f66e2b638f9425541db428176c1847e"
+	goldenLarge = "3ad6f2184a9df398015a163f851c1e6bcafb4adc9f74a1b7497e0fcbf712c25e"
 )
 
 // The manifests in TestManifestBytes.

@@ -11,7 +11,7 @@ import (
 
 // A Sync that finds another one at work promises nothing before that has ended.
 func TestSyncWaitsForAnother(t *testing.T) {
-	s, err := Open(t.TempDir())
+	s, err := Open(t.TempDir(), plainly{})
 	if err != nil {
 		t.Fatal(err)
 	}

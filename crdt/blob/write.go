@@ -78,10 +78,13 @@ func (s *Store) writeChunks(ctx context.Context, r io.Reader) (Ref, error) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			ref.hash = sha256.Sum256(chunk.Data)
-			if err := s.put(ref.hash, chunk.Data); err != nil {
+			out := s.buffers.Get().(*[]byte)
+			*out = s.cipher.Seal((*out)[:0], chunk.Data)
+			ref.hash = sha256.Sum256(*out)
+			if err := s.put(ref.hash, *out); err != nil {
 				cancel(err)
 			}
+			s.buffers.Put(out)
 			s.buffers.Put(buf)
 		})
 	}
@@ -97,6 +100,7 @@ func values(refs []*chunkRef) []chunkRef {
 
 // finish stores the manifest.
 func (s *Store) finish(manifest []byte, size int64) (Ref, error) {
-	ref := Ref{sha256.Sum256(manifest), size}
-	return ref, s.put(ref.Hash, manifest)
+	sealed := s.cipher.Seal(nil, manifest)
+	ref := Ref{sha256.Sum256(sealed), size}
+	return ref, s.put(ref.Hash, sealed)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/echofs/echofs/crdt/blob"
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/identity"
@@ -207,4 +208,17 @@ func (s *Space) Stale() bool {
 		}
 	}
 	return false
+}
+
+// chunkKeys seals the chunks of large files under the key that is written with.
+type chunkKeys struct{ s *Space }
+
+func (c chunkKeys) Seal(dst, plain []byte) []byte { return c.s.Key().SealChunk(dst, plain) }
+
+func (c chunkKeys) Open(sealed []byte) ([]byte, error) {
+	plain, err := c.s.Keyring().OpenChunk(sealed)
+	if errors.Is(err, feed.ErrInvalid) {
+		return nil, fmt.Errorf("%w: %w", blob.ErrCorrupt, err)
+	}
+	return plain, err
 }

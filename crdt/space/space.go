@@ -207,7 +207,7 @@ func (s *Space) open() (err error) {
 	}
 	s.view = s.db.View
 	s.chunks.fire = s.notify.fire
-	if s.blobs, err = blob.Open(filepath.Join(s.dir, "blobs")); err != nil {
+	if s.blobs, err = blob.Open(filepath.Join(s.dir, "blobs"), chunkKeys{s}); err != nil {
 		return err
 	}
 	if s.journal, err = store.OpenJournal(s.dir); err != nil {

@@ -32,6 +32,7 @@ type link struct {
 	sync  *wire.Conn
 	blobs *wire.Conn
 
+	heard    chan struct{}   // closed when the peer sends nothing more and all is acted on
 	chunks   chan wire.Frame // capacity 1: chunks that have come and are not stored
 	next     *reading        // the chunk to send next; of writeBlobs
 	inbox    chan input      // from the reader to the acceptor; bounds what waits in memory
@@ -70,6 +71,7 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		mesh:     ml,
 		sync:     wire.NewConn(ml.Sync, syncLimits),
 		blobs:    wire.NewConn(ml.Blobs, blobLimits),
+		heard:    make(chan struct{}),
 		chunks:   make(chan wire.Frame, 1),
 		inbox:    make(chan input, 16),
 		wake:     make(chan struct{}, 1),
@@ -88,13 +90,23 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, part := range []func(context.Context) error{
-		l.readSync, l.acceptAll, l.writeSync, l.readBlobs, l.storeChunks, l.writeBlobs, l.watch,
-	} {
+	for _, part := range []func(context.Context) error{l.readSync, l.acceptAll, l.watch} {
 		all.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err)
 			}
+		})
+	}
+	for _, part := range []func(context.Context) error{l.writeSync, l.readBlobs, l.storeChunks, l.writeBlobs} {
+		all.Go(func() {
+			err := part(ctx)
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, errRemoved) && !errors.Is(err, errProtocol) {
+				l.listen(ctx) // the peer may have said why
+			}
+			cancel(err)
 		})
 	}
 	<-ctx.Done() // a part has failed, or the caller is done

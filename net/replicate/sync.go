@@ -16,6 +16,26 @@ import (
 // accepting the one before; when acceptance falls behind, reading stops and with
 // it the peer.
 func (l *link) readSync(ctx context.Context) error {
+	defer close(l.heard)
+	err := l.readFrames(ctx)
+	// What came before the end counts: a peer may say why it ends.
+	done := make(chan struct{})
+	select {
+	case l.inbox <- drained{done}:
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// drained is put behind the last input of a link; done is closed when all before
+// it have been acted on.
+type drained struct{ done chan struct{} }
+
+func (l *link) readFrames(ctx context.Context) error {
 	_ = l.mesh.Sync.SetReadDeadline(time.Now().Add(proofTime))
 	for {
 		f, err := l.sync.ReadFrame()
@@ -71,6 +91,15 @@ func (l *link) acceptAll(ctx context.Context) error {
 func (l *link) handle(ctx context.Context, ins []input) error {
 	var batch []item
 	for _, in := range ins {
+		if end, ok := in.(drained); ok {
+			err := l.accept(ctx, batch)
+			batch = nil
+			close(end.done)
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		todo, err := l.step(in)
 		if err != nil {
 			return err
@@ -208,6 +237,20 @@ func (l *link) writeSync(ctx context.Context) error {
 			return ctx.Err()
 		case <-l.wake:
 		}
+	}
+}
+
+// lastWords is how long a peer that does not read any more may go on to be heard.
+const lastWords = 2 * time.Second
+
+// listen waits until everything is acted on that the peer has sent.
+func (l *link) listen(ctx context.Context) {
+	limit := time.NewTimer(lastWords)
+	defer limit.Stop()
+	select {
+	case <-l.heard:
+	case <-limit.C:
+	case <-ctx.Done():
 	}
 }
 
