@@ -29,7 +29,7 @@ func TestMountOptions(t *testing.T) {
 		if fields[0] != "echofs" || fields[2] != "fuse.echofs" {
 			t.Errorf("mounted as %s of type %s", fields[0], fields[2])
 		}
-		for _, want := range []string{"nosuid", "nodev", "default_permissions", "max_read=131072"} {
+		for _, want := range []string{"nosuid", "nodev", "default_permissions", fmt.Sprint("max_read=", maxWrite)} {
 			if !strings.Contains(","+fields[3]+",", ","+want+",") {
 				t.Errorf("options %s lack %s", fields[3], want)
 			}
