@@ -156,6 +156,13 @@ func (d *Device) Secrets() Secrets {
 	return s
 }
 
+// Forget overwrites what it can of the private keys. Nobody may use the device
+// any more. Go may have left copies of them in memory.
+func (d *Device) Forget() {
+	clear(d.private)
+	clear(d.sealSeed[:])
+}
+
 // Key returns the device's public key.
 func (d *Device) Key() PublicKey { return d.key }
 

@@ -72,7 +72,7 @@ func (d *daemon) openKeys(ctx context.Context) (device *identity.Device, forget 
 	if d.store.Protection() != keystore.Passphrase {
 		device, err = d.store.Unlock(ctx, nil)
 		if errors.Is(err, keystore.ErrNoRing) {
-			d.log.Warn("your keys stay locked until the keyring opens", "err", err)
+			d.log.Info("the keys stay locked until echofs halo unlock finds the keyring", "err", err)
 			return nil, keep, nil
 		}
 	} else {
@@ -165,6 +165,9 @@ func parseProtection(name string) (keystore.Protection, error) {
 
 // keysError gives the errors of the key store a next step.
 func (d *daemon) keysError(err error) error {
+	if e, ok := errors.AsType[*localapi.Error](err); ok {
+		return e // of whoever was asked
+	}
 	e := &localapi.Error{Code: localapi.Failed, Message: "your keys cannot be used: " + err.Error(), Err: err}
 	switch {
 	case errors.Is(err, context.Canceled):

@@ -31,7 +31,8 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 		for _, c := range slices.Backward(closers) {
 			errs = append(errs, c())
 		}
-		d.device = nil
+		device.Forget()
+		d.device, d.mesh, d.vfs = nil, nil, nil // which hold keys
 		return errors.Join(errs...)
 	}
 	defer func() {
