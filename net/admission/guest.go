@@ -111,6 +111,9 @@ func note(c chan error, err error) {
 	}
 }
 
+// Seeks says that guests look for hosts; see mesh.Seeker.
+func (g *guest) Seeks() {}
+
 // Link asks on one link.
 func (g *guest) Link(ctx context.Context, l *mesh.Link) error {
 	if g.inv.Kind != invitation.Link && l.Peer.Device != g.inv.Host {

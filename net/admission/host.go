@@ -62,6 +62,9 @@ func newHost(c Common, first *here, j judge) *host {
 	return &host{Common: c.complete(), door: make(chan struct{}, maxGuests), first: first, judge: j}
 }
 
+// Waits says that hosts have nothing to say to each other; see mesh.Waiter.
+func (h *host) Waits() {}
+
 // Link serves one guest.
 func (h *host) Link(ctx context.Context, l *mesh.Link) error {
 	select {

@@ -51,7 +51,10 @@ type Inbox struct {
 	Log  *slog.Logger
 }
 
-// Link takes one letter.
+// Waits says that inboxes have nothing to say to each other; see mesh.Waiter.
+func (in Inbox) Waits() {}
+
+// Link takes letters.
 func (in Inbox) Link(ctx context.Context, l *mesh.Link) error {
 	if who, ok := in.Member(l.Peer.Device); !ok || who != l.Peer.Identity {
 		return fmt.Errorf("%w: not a member", mesh.ErrRefused)
@@ -112,6 +115,9 @@ type Postman struct {
 	// than once.
 	Delivered func(inv invitation.Invitation)
 }
+
+// Seeks says that a postman looks for inboxes; see mesh.Seeker.
+func (p Postman) Seeks() {}
 
 // Link brings the letters to one device.
 func (p Postman) Link(ctx context.Context, l *mesh.Link) error {

@@ -37,6 +37,7 @@ type keeper struct {
 	delay   time.Duration
 	refused bool
 	replace bool // the peer wants another link than the one we have
+	called  bool // the peer has asked for a call that has not begun
 }
 
 // run keeps a link to the peer until ctx ends or the peer is gone for good.
@@ -90,6 +91,7 @@ func (k *keeper) step(ctx context.Context) {
 		k.askForCall()
 	}
 	called := n.wanted && !k.refused && k.limit.Allow()
+	k.called = k.called || called
 	k.replace = k.replace || called && k.live != nil
 	if n.fresh || n.urged || called || n.nudged && !k.refused {
 		k.at = time.Time{}
@@ -110,13 +112,27 @@ func (k *keeper) step(ctx context.Context) {
 	case k.offer != nil:
 		k.begin(ctx, k.offer.from, k.accept(k.offer))
 		k.offer = nil
+	case !k.dials && k.swarm.seeks && k.live == nil && n.route != nil:
+		k.seek()
+	case k.swarm.waits && !k.called:
+		return
 	case !k.dials || n.route == nil || k.live != nil && !k.replace && !stale(n.all, k.live):
 		return
 	case time.Now().Before(k.at):
 		k.retry.Reset(time.Until(k.at))
 	default:
+		k.called = false
 		k.begin(ctx, *n.route, k.dial(*n.route))
 	}
+}
+
+// seek asks a peer that only waits, and would have to dial, to do so.
+func (k *keeper) seek() {
+	if !time.Now().Before(k.at) {
+		k.askForCall()
+		k.later(lastRetry)
+	}
+	k.retry.Reset(time.Until(k.at))
 }
 
 // stale reports that the peer runs, but not as the program at the other end of
@@ -172,7 +188,7 @@ func (k *keeper) finish(ctx context.Context, t *try) {
 		k.live.cancel(errReplaced)
 		<-k.ended
 	}
-	k.live, k.replace, k.refused = t.link, false, false
+	k.live, k.replace, k.refused, k.called = t.link, false, false, false
 	k.mu.Lock()
 	k.info.Identity, k.info.Name = t.link.Peer.Identity, t.link.Peer.Name
 	k.mu.Unlock()

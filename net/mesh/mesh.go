@@ -236,6 +236,20 @@ type Handler interface {
 	Link(ctx context.Context, l *Link) error
 }
 
+// A Waiter is a Handler that has nothing to say to others that wait: this device
+// is called, and calls only who asks for it, with a Seeker.
+type Waiter interface {
+	Handler
+	Waits()
+}
+
+// A Seeker is a Handler that looks for Waiters, and asks those to call it that
+// would have to.
+type Seeker interface {
+	Handler
+	Seeks()
+}
+
 // A Link is a connection to another device, authenticated on both sides.
 type Link struct {
 	Peer      identity.Profile // from the peer's chain, verified

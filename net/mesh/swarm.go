@@ -19,6 +19,8 @@ type swarm struct {
 	name     [32]byte
 	id       signaling.TopicID // of name; what hellos are bound to
 	handler  Handler
+	waits    bool            // the handler is a Waiter
+	seeks    bool            // the handler is a Seeker
 	joined   context.Context // ends when the swarm is left
 	leave    context.CancelFunc
 	previous *swarm        // of the same name, must have ended before this one starts
@@ -34,8 +36,10 @@ type swarm struct {
 func newSwarm(m *Mesh, name [32]byte, h Handler) *swarm {
 	// This context is not inside a call: it says how long the swarm lives.
 	joined, leave := context.WithCancel(context.Background())
+	_, waits := h.(Waiter)
+	_, seeks := h.(Seeker)
 	return &swarm{
-		mesh: m, name: name, id: signaling.Topic(name).ID(), handler: h, changed: make(chan struct{}, 1),
+		mesh: m, name: name, id: signaling.Topic(name).ID(), handler: h, waits: waits, seeks: seeks, changed: make(chan struct{}, 1),
 		joined: joined, leave: leave, topics: map[[32]byte]bool{name: true}, peers: map[identity.PublicKey]*peer{},
 	}
 }
