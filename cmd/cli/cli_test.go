@@ -32,6 +32,7 @@ func (f *fake) Status(context.Context) (localapi.Status, error) {
 		Name: evil, Version: "v1", HTTP: "127.0.0.1:4480", Mount: "/mnt",
 		Spaces:   []localapi.Space{{Name: "notes", Path: "/mnt/notes"}},
 		Links:    []localapi.Link{{Name: evil, State: "up"}},
+		Received: []localapi.Invitation{{By: "ann", Space: evil}},
 		Problems: []localapi.Problem{{Message: evil, Next: "do this"}},
 	}, nil
 }
@@ -213,6 +214,7 @@ func TestCommands(t *testing.T) {
 		{args: "status --json=perhaps", code: exitUsage, errOut: `--json cannot be "perhaps"`},
 		{args: "help help", out: "EXIT CODES"},
 		{args: "status", out: "PROBLEMS"},
+		{args: "status", out: "ann invites you to"},
 		{args: "space create notes", code: exitBusy, errOut: "taken"},
 		{args: "space info nope", code: exitNotFound, errOut: "→ see echofs space list"},
 		{args: "space list", out: "/mnt/notes"},

@@ -72,6 +72,9 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 		c.ui.printf("\n")
 		c.ui.table([]string{"PEER", "SPACE", "STATE", "FOR", "RTT"}, rows)
 	}
+	for _, in := range s.Received {
+		c.ui.printf("\n%s invites you to %s: echofs space join %s\n", clean(in.By), clean(in.Space), quoted(in.Space))
+	}
 	for i, p := range s.Problems {
 		if i == 0 {
 			c.ui.printf("\nPROBLEMS\n")

@@ -29,7 +29,7 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 			Version: d.Version, PID: os.Getpid(), Started: d.started,
 			Home: d.Home, Mount: d.mount, HTTP: d.web.Addr().String(),
 			Locked: true, Online: !d.settings.Offline, Signal: []string{},
-			Spaces: []localapi.Space{}, Links: []localapi.Link{}, Problems: d.problems.all(),
+			Spaces: []localapi.Space{}, Links: []localapi.Link{}, Problems: d.problems.all(), Received: []localapi.Invitation{},
 		}, nil
 	}
 	spaces, err := d.Spaces(ctx)
@@ -41,7 +41,7 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 		Home: d.Home, Mount: d.mount, HTTP: d.web.Addr().String(),
 		Identity: d.device.Identity().String(), Device: d.device.Key().String(), Name: d.device.Name(),
 		Online: d.mesh.Online(), Signal: d.signalURLs(),
-		Spaces: spaces, Links: d.links(), Problems: d.problems.all(),
+		Spaces: spaces, Links: d.links(), Problems: d.problems.all(), Received: d.received(),
 	}, nil
 }
 
@@ -53,6 +53,9 @@ func (d *daemon) links() []localapi.Link {
 	}
 	links := []localapi.Link{}
 	for _, l := range d.mesh.Links() {
+		if names[l.Swarm] == "" && l.State != mesh.Up && l.State != mesh.Connecting {
+			continue // others who wait for the same guests, or a guest who has gone
+		}
 		link := localapi.Link{
 			Name: l.Name, Device: l.Device.String(), Space: names[l.Swarm],
 			State: string(l.State), Since: l.Since,

@@ -109,10 +109,7 @@ func (d *daemon) Invitations(_ context.Context, name string) ([]localapi.Invitat
 	for _, s := range d.sorted() {
 		list = append(list, d.invitationsOf(s)...)
 	}
-	for _, l := range d.letters() {
-		list = append(list, l.describe())
-	}
-	return list, nil
+	return append(list, d.received()...), nil
 }
 
 // invitationsOf lists the invitations of a space, oldest first.

@@ -327,6 +327,15 @@ func (d *daemon) letters() (all []received) {
 	return all
 }
 
+// received describes what others have sent us.
+func (d *daemon) received() []localapi.Invitation {
+	list := []localapi.Invitation{}
+	for _, l := range d.letters() {
+		list = append(list, l.describe())
+	}
+	return list
+}
+
 // pickLetter finds the one letter that is meant, by the name of its space or the
 // first digits of its ID.
 func (d *daemon) pickLetter(name string) (l received, ok bool, err error) {

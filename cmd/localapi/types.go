@@ -31,6 +31,8 @@ type Status struct {
 	Spaces   []Space   `json:"spaces"`
 	Links    []Link    `json:"links"`
 	Problems []Problem `json:"problems"`
+
+	Received []Invitation `json:"received"` // invitations that wait for an answer
 }
 
 // Space is one space of this device.
