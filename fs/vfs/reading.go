@@ -198,7 +198,10 @@ func (h *Handle) went(off int64, n int) {
 
 // readBy is what somebody who asks for the size of the file is reading of it: an
 // old version, or nil. It is the one that h reads, which the kernel asks for to
-// know where that ends, or without h one that who reads. reading reports whether
+// know where that ends, or without h one that who reads. Nobody, that is the
+// helper, is told what readers through the page cache read: the kernel takes what
+// it hears last for the size of the file, also for a reader that is in the middle
+// of it. reading reports whether
 // anybody reads an old version, so that not everybody is told the same; in.mu is
 // held.
 func (in *inode) readBy(who func() proc, h *Handle, id string) (c *content, reading bool) {
@@ -208,7 +211,7 @@ func (in *inode) readBy(who func() proc, h *Handle, id string) (c *content, read
 			continue
 		}
 		reading = true
-		if o == h || h == nil && o.opener == who() {
+		if o == h || h == nil && (o.opener == who() || !o.direct && who() == (proc{})) {
 			c = o.content
 		}
 	}
