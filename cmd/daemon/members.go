@@ -160,7 +160,7 @@ func (d *daemon) notAllowed(s *openSpace, what, who string, err error) error {
 			Next:    "ask an admin who is senior to both of you, first of all the founder: echofs space members " + s.Name(),
 			Err:     err,
 		}
-	case errors.Is(err, membership.ErrNotAllowed), errors.Is(err, space.ErrNotAdmin), errors.Is(err, space.ErrReadOnly):
+	case errors.Is(err, membership.ErrNotAllowed), errors.Is(err, space.ErrReadOnly):
 		return &localapi.Error{
 			Code:    localapi.Refused,
 			Message: fmt.Sprintf("only an admin may %s %s, and you are %s", what, s.Name(), s.Role()),

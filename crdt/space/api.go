@@ -8,7 +8,6 @@ import (
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/crdt/tree"
 	"github.com/echofs/echofs/identity"
-	"github.com/echofs/echofs/identity/credential"
 )
 
 // NodeID names a node of a space for ever, wherever it is moved. A version
@@ -97,16 +96,6 @@ type LogRef struct {
 	Pos  uint64 // pass the last one to Log to continue
 	Feed identity.ID
 	Seq  uint64
-}
-
-// Invite is an invitation this device has made and honours until it is used
-// or expires.
-type Invite struct {
-	Secret     [32]byte
-	SecretHash [32]byte // what Redeem is asked with
-	Role       credential.Role
-	Expires    time.Time
-	Used       identity.ID // zero while unused
 }
 
 // Admission is what a new member gets.

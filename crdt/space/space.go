@@ -83,14 +83,13 @@ type Space struct {
 
 // Names of values in the store.
 const (
-	metaSpace   = "space"
-	metaName    = "name"
-	metaKeys    = "keys"
-	metaHeads   = "heads"
-	metaInvites = "invites"
-	metaTraces  = "traces" // there since every operation leaves one
-	metaOwn     = "own"
-	metaEntry   = "entry/" // + ID: the entry is in the log
+	metaSpace  = "space"
+	metaName   = "name"
+	metaKeys   = "keys"
+	metaHeads  = "heads"
+	metaTraces = "traces" // there since every operation leaves one
+	metaOwn    = "own"
+	metaEntry  = "entry/" // + ID: the entry is in the log
 
 	metaWithdrawn = "withdrawn/" // + number: what is kept on this device only
 	metaDead      = "dead/"      // + ID: an entry of the log that does not count

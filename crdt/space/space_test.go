@@ -16,7 +16,6 @@ import (
 
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
-	"github.com/echofs/echofs/identity/invitation"
 )
 
 // testLog shows what a space complains about when its test fails.
@@ -74,12 +73,8 @@ func founded(t testing.TB) *Space {
 // joined makes another member's copy of the space.
 func joined(t testing.TB, host *Space, name string, role credential.Role) *Space {
 	t.Helper()
-	inv, err := host.Invite(role, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := device(t, name)
-	adm, err := host.Redeem(inv.SecretHash, d.Chain(), time.Now())
+	adm, err := host.Admit(d.Chain(), role)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -471,38 +466,6 @@ func TestEntriesInAnyOrderAndForged(t *testing.T) {
 	}
 	if _, err := b.Lookup(Root, "late"); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestRedeem(t *testing.T) {
-	s := founded(t)
-	inv, err := s.Invite(credential.Reader, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, err := s.Invite(credential.Reader, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, e := device(t, "dora"), device(t, "emil")
-	now := time.Now()
-	if _, err := s.Redeem(inv.SecretHash, d.Chain(), now); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Redeem(inv.SecretHash, d.Chain(), now); err != nil {
-		t.Errorf("the same guest again: %v", err)
-	}
-	if _, err := s.Redeem(inv.SecretHash, e.Chain(), now); !errors.Is(err, ErrUsed) {
-		t.Errorf("another guest: %v", err)
-	}
-	if _, err := s.Redeem(old.SecretHash, e.Chain(), now.Add(2*time.Hour)); !errors.Is(err, invitation.ErrExpired) {
-		t.Errorf("expired: %v", err)
-	}
-	if _, err := s.Redeem([32]byte{1}, e.Chain(), now); !errors.Is(err, ErrNoInvitation) {
-		t.Errorf("unknown: %v", err)
-	}
-	if n := len(s.Members()); n != 2 {
-		t.Errorf("%d members", n)
 	}
 }
 
