@@ -40,8 +40,8 @@ demo: build ## two daemons, one space, one app; until Ctrl-C
 plug: ## kill -9 at random moments during a large copy, fifty times
 	PLUG=50 $(GO) test -count=1 -timeout 60m -v -run '^TestPlug' ./integration
 
-fsx: ## 100,000 random operations on a file in a mount, against a model
-	FSX=100000 $(GO) test -count=1 -timeout 60m -v -run '^TestFsx$$' ./fs/fusefs
+fsx: ## 100,000 random operations on a file in a mount, against a model; and 5,000 saves of one text on each of two devices
+	FSX=100000 $(GO) test -count=1 -timeout 60m -v -run '^TestFsx' ./fs/fusefs
 
 storm: ## thousands of changes of one folder on two devices at once, twenty times, and hundreds of short bursts
 	$(GO) test -count=20 -timeout 60m -v -run '^TestLiveStorm$$' ./fs/fusefs
