@@ -2,12 +2,8 @@ package vfs
 
 import (
 	"container/list"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"github.com/echofs/echofs/crdt/textdiff"
 )
 
 // A version is a text as some process was shown it. Immutable. The text lives
@@ -45,6 +41,10 @@ const (
 	// shownRecently is the time before a save in which reading is not the same
 	// as loading: editors read the file once more to copy it to a backup.
 	shownRecently = 2 * time.Second
+
+	// announceTime is how long the kernel may answer for a version after it is not
+	// current any more, and a program take from that answer to opening the file.
+	announceTime = 250 * time.Millisecond
 )
 
 // bases remembers which text of which file each process was last shown, within
@@ -67,7 +67,7 @@ type base struct {
 	shown []shown   // oldest first
 	heard time.Time // the time that it was last told, since it loaded or saved
 	since time.Time // when it loaded or saved
-	saved bool      // it has saved the file
+	how   outlook   // of what it was told last
 	at    *list.Element
 }
 
@@ -79,6 +79,9 @@ type shown struct {
 	// Whoever asks for the time before loading another version is told the one of
 	// the version it knows, whether or not the other one has arrived by then.
 	told time.Time
+	// unsure: it was told of a new version and read this one. VS Code throws that
+	// away if somebody began to type meanwhile.
+	unsure bool
 }
 
 // took is the time that the process takes for that of the version.
@@ -109,7 +112,7 @@ func (b *bases) took(e *base) time.Time {
 	case s == nil, s.v.opaque:
 	case !e.heard.IsZero():
 		return e.heard
-	case b.now().Sub(b.news[e.ino]) < shownRecently:
+	case b.now().Sub(b.news[e.ino]) < announceTime:
 		return s.took()
 	}
 	return time.Time{}
@@ -139,11 +142,14 @@ func (b *bases) show(ino Ino, who proc, v *version, maybe bool) {
 		if took := b.took(e); !took.Equal(v.mtime) {
 			next.told = took
 		}
-		// Older ones stay only while they may be what the process has loaded: not if
-		// it was told of a newer one, and reads it.
+		// Older ones stay only while they may be what the process has loaded.
 		e.shown = settled(e.shown, now)
-		if last := e.sure(); last != nil && !e.heard.IsZero() && !e.heard.Equal(last.took()) {
-			e.shown = e.shown[:0]
+		switch {
+		case e.heard.IsZero():
+		case e.how == asNews:
+			next.unsure = true
+		case e.how == asSize:
+			e.shown = e.shown[:0] // vim does nothing else with what it reads now
 		}
 		e.heard, e.since = time.Time{}, now
 	}
@@ -166,7 +172,7 @@ func (b *bases) wrote(ino Ino, who proc, v *version) {
 	e := b.entry(ino, who)
 	b.bytes -= e.cost()
 	e.shown = append(e.shown[:0], shown{v: v, at: b.now()})
-	e.heard, e.since, e.saved = time.Time{}, b.now(), true
+	e.heard, e.since = time.Time{}, b.now()
 	b.bytes += e.cost()
 	b.added += int64(len(v.text)) + baseCost
 	b.trim()
@@ -217,73 +223,6 @@ func (b *bases) retimed(ino Ino, id string, mtime time.Time) {
 			}
 		}
 	}
-}
-
-// nearest is the version that who made text from: the one it has loaded, and
-// where several could be that, the one that text differs from least; of what is
-// opaque the latest. Nil if it was shown none.
-func (b *bases) nearest(ino Ino, who proc, text string, opaque bool) *version {
-	b.mu.Lock()
-	var could []shown
-	if e := b.files[ino][who]; e != nil {
-		b.lru.MoveToFront(e.at)
-		could = append(could, settled(e.shown, b.now())...)
-	}
-	b.mu.Unlock()
-	if len(could) == 0 {
-		return nil
-	}
-	best, least := could[len(could)-1].v, difference{lines: -1}
-	if len(could) == 1 || opaque {
-		return best
-	}
-	for i := len(could) - 1; i >= 0; i-- { // of equal ones the latest
-		if could[i].v.opaque {
-			continue
-		}
-		d := differenceOf(could[i].v.text, text)
-		if least.lines < 0 || d.less(least) {
-			best, least = could[i].v, d
-		}
-	}
-	return best
-}
-
-// settled drops what cannot be loaded any more: everything before the last
-// version that was read for sure and long enough ago.
-func settled(s []shown, now time.Time) []shown {
-	for i := len(s) - 1; i > 0; i-- {
-		if !s[i].maybe && now.Sub(s[i].at) > shownRecently {
-			return s[i:]
-		}
-	}
-	return s
-}
-
-// A difference is how far two texts are apart: lines that only one of them has,
-// then runes. A change shown as people would make it is no measure of its own:
-// the more lines differ, the more it finds in them that is alike by chance.
-type difference struct{ lines, runes int }
-
-func (d difference) less(o difference) bool {
-	return d.lines < o.lines || d.lines == o.lines && d.runes < o.runes
-}
-
-func differenceOf(a, b string) (d difference) {
-	count := map[string]int{}
-	for line := range strings.Lines(a) {
-		count[line]++
-	}
-	for line := range strings.Lines(b) {
-		count[line]--
-	}
-	for _, n := range count {
-		d.lines += max(n, -n)
-	}
-	for _, s := range textdiff.Diff(a, b) {
-		d.runes += s.Del + utf8.RuneCountInString(s.Ins)
-	}
-	return d
 }
 
 // differ reports whether a live process knows another version than id, or takes

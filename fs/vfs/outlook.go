@@ -19,25 +19,25 @@ const (
 	// unsaved changes.
 	asKnown outlook = iota
 
-	// asNews is the time of the current version with the size of the known one, if
-	// that time is the newer one, else the truth.
-	// VS Code takes a file as changed if either differs, and loads it into a
-	// buffer without unsaved changes; before it saves it asks only if the time is
-	// newer and the size differs (fileService.ts, validateWriteFile).
+	// asNews is the true size with a time just before the known one. VS Code loads
+	// a file into a buffer without unsaved changes if either is another one; before
+	// it saves it asks only if the time is newer and the size another one
+	// (fileService.ts, validateReadFile and validateWriteFile).
 	asNews
+
+	// asSize is the true size with the known time, or if that says nothing, asNews.
+	// vim loads a file if either is another one, and asks before it saves if the
+	// time is (fileio.c, buf_check_timestamp; bufwrite.c, check_mtime).
+	asSize
 
 	// asIs is the truth.
 	asIs
 )
 
 const (
-	// newsTime is how long a process that watches is told of a change after it
-	// was announced. It may have a buffer with unsaved changes.
-	newsTime = 2 * time.Second
-
-	// newsTimeSafe is the same for one that saved the file before, and so is
-	// told what makes nobody ask.
-	newsTimeSafe = 10 * time.Second
+	// newsTime is how long a process that watches is told of a change after it was
+	// announced. Editors that ask whenever the time is another one may ask then.
+	newsTime = 10 * time.Second
 
 	// settleTime is longer than vim takes from saying that it has saved to asking
 	// for the time of that.
@@ -80,12 +80,13 @@ func (in *inode) outlook(who proc) outlook {
 	if follows {
 		return asIs
 	}
-	is, said := unheard, time.Time{}
+	is, said, vim := unheard, time.Time{}, asSize
 	if beside != "" {
 		is, said = bufferOf(beside, name, who.pid)
 	}
 	if is == unheard && in.fs.procs.real() {
 		is, said = bufferElsewhere(at.path(), who.pid)
+		vim = asNews // neovim does not look at the size
 	}
 	switch {
 	case is == unheard:
@@ -94,18 +95,12 @@ func (in *inode) outlook(who proc) outlook {
 	case in.fs.now().Sub(said).Abs() < settleTime: // it saves, and asks what time that was
 		return asKnown
 	default:
-		return asIs
+		return vim
 	}
-	age := in.fs.now().Sub(e.news)
-	switch {
-	case !e.news.After(e.since), age >= newsTimeSafe, !e.saved && age >= newsTime:
-	case !in.fs.watchers.watches(who, in.ino, folder):
-	case e.saved:
-		return asNews
-	default:
-		return asIs
+	if !e.news.After(e.since) || in.fs.now().Sub(e.news) >= newsTime || !in.fs.watchers.watches(who, in.ino, folder) {
+		return asKnown
 	}
-	return asKnown
+	return asNews
 }
 
 // path is the way to a place from the mount root.
@@ -121,7 +116,6 @@ func (p *Place) path() string {
 type standing struct {
 	since time.Time // when it loaded or saved it last
 	news  time.Time // when a new version was announced last
-	saved bool      // it has saved it before
 }
 
 // standing also reports whether who knows a text that is not the current version.
@@ -133,7 +127,7 @@ func (b *bases) standing(ino Ino, who proc, id string) (standing, bool) {
 		return standing{}, false
 	}
 	last := e.sure()
-	return standing{since: e.since, news: b.news[ino], saved: e.saved}, last != nil && !last.v.opaque && last.v.id != id
+	return standing{since: e.since, news: b.news[ino]}, last != nil && !last.v.opaque && last.v.id != id
 }
 
 // announced notes that a new version of a file is announced now.
@@ -167,11 +161,13 @@ func (b *bases) tell(ino Ino, who proc, id string, size int64, mtime time.Time, 
 		return size, mtime
 	case s.v.id == id, how.outlook == asKnown:
 		size, mtime = int64(len(s.v.text)), s.took()
-	case how.outlook == asNews && mtime.After(s.took()):
-		size = int64(len(s.v.text))
+	case how.outlook == asNews, how.outlook == asSize && size == int64(len(s.v.text)):
+		mtime = s.took().Add(-time.Millisecond)
+	case how.outlook == asSize:
+		mtime = s.took()
 	}
 	if how.asks {
-		e.heard = mtime
+		e.heard, e.how = mtime, how.outlook
 	}
 	return size, mtime
 }
