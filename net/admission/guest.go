@@ -31,8 +31,9 @@ type Options struct {
 	// may be behind, or be nobody at all, and another one may know better. 0 is
 	// three seconds.
 	Opinion time.Duration
-	// Request is what a Device sends about itself; else it is the device's chain.
-	Request []byte
+	// Request makes what a Device says about itself to the host, who acts for the
+	// identity it wants to be one of. It may be called again, and then says the same.
+	Request func(host identity.Profile) ([]byte, error)
 }
 
 // Join waits for a device that honours the invitation and asks it to be let in.
@@ -236,7 +237,10 @@ func (g *guest) request(l *mesh.Link, conn *wire.Conn) (request, end, error) {
 	if g.inv.Kind != invitation.Link {
 		req.Proof = g.inv.ProvePIN(g.opt.PIN, l.Exporter, g.device.Key())
 		if g.inv.Kind == invitation.Device {
-			req.Chain = g.opt.Request
+			var err error
+			if req.Chain, err = g.opt.Request(l.Peer); err != nil {
+				return req, final, err
+			}
 		}
 		return req, again, nil
 	}
