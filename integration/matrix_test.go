@@ -274,8 +274,8 @@ func (r *trial) screen(e editor) {
 	if r.live = e.looks; e.look == nil {
 		r.live = "open it again"
 	}
-	r.other("three\ntwo\none\ntop\nby bob\nbottom\nlast\n")
-	r.alice.Sees(r.doc(), "three\ntwo\none\ntop\nby bob\nbottom\nlast\n")
+	r.other("three\ntwo\none\ntop\nby robert\nbottom\nlast\n")
+	r.alice.Sees(r.doc(), "three\ntwo\none\ntop\nby robert\nbottom\nlast\n")
 	if e.look != nil {
 		e.look(s)
 	} else {
@@ -286,7 +286,7 @@ func (r *trial) screen(e editor) {
 	}
 	e.drop(s)
 	e.save(s)
-	r.saved("three\ntwo\none\ntop\nby bob\nbottom\n")
+	r.saved("three\ntwo\none\ntop\nby robert\nbottom\n")
 	e.quit(s)
 	s.Ends()
 	s.NeverShowed(alarms...)
@@ -383,8 +383,8 @@ Each has text in its buffer, some of it typed before and some after somebody els
 const matrixTools = `
 An editor compares the time and the size of a file with those that it remembers: before it saves, to warn, and when it hears of a change, to load it. What it is told is this:
 
-- One that says that its buffer has no unsaved changes, as vim does in its swap file, is told the truth, as on a disk. One that says that it has, in the swap file or by emacs' lock, is told the version that it knows: it asks nothing, and its save is merged.
-- One that watches is told of a new version for 10 seconds after each change, in a way that makes VS Code load it into a buffer without unsaved changes, and makes it ask nothing if there are some. It can ask if it has never saved the file, has unsaved changes, and saves within 2 seconds of somebody else.
+- One that says that its buffer has no unsaved changes, as vim does in its swap file, is told the true size with the time that it knows: ` + "`:checktime`" + ` loads the file, and ` + "`:w`" + ` asks nothing. (neovim needs another time to load a file. Told ` + "`:w`" + ` before that, without a change of its own, it asks.) One that says that it has, in the swap file or by emacs' lock, is told the version that it knows: it asks nothing, and its save is merged.
+- One that watches is told the true size, with a time just before the one that it knows, for 10 seconds after each change. VS Code loads the file into a buffer without unsaved changes, and asks nothing if there are some.
 - Any other is told the version that it knows until it opens the file again.
 - An open descriptor tells the size of what it reads.
 

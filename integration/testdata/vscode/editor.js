@@ -21,7 +21,8 @@ let turn = Promise.resolve();
 const queue = (work) => { turn = turn.then(work).catch((err) => console.log('failed:', err)); };
 
 async function load() {
-  known = await fs.stat(file);
+  const now = await fs.stat(file);
+  if (!known || known.mtimeMs <= now.mtimeMs) known = now; // updateLastResolvedFileStat does not go back
   const handle = await fs.open(file, 'r');
   buffer = (await handle.readFile()).toString();
   await handle.close();
