@@ -204,9 +204,12 @@ func (s *Space) entryRaw(f identity.ID, seq uint64) (raw []byte, err error) {
 }
 
 // StubOf returns an entry of the log without its payload, for a peer that looks
-// for the place where a feed has parted.
+// for the place where a feed has parted; nil if there is none with that number.
 func (s *Space) StubOf(f identity.ID, seq uint64) ([]byte, error) {
 	raw, err := s.Entry(f, seq)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,10 +230,7 @@ func (s *Space) Compare(stub []byte) (same, proof bool, err error) {
 		return false, false, err
 	}
 	raw, err := s.StubOf(theirs.Feed, theirs.Seq)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, false, nil
-	}
-	if err != nil {
+	if err != nil || raw == nil {
 		return false, false, err
 	}
 	ours, err := feed.DecodeStub(raw)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/echofs/echofs/crdt/feed"
-	"github.com/echofs/echofs/crdt/store"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/net/mesh"
 )
@@ -141,7 +140,7 @@ func (l *link) compare(o compare) error {
 
 func (l *link) sendStub(o sendStub) error {
 	raw, err := l.r.space.StubOf(o.Feed, o.Seq)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err != nil {
 		return fmt.Errorf("reading entry %d of feed %s: %w", o.Seq, o.Feed.Short(), err)
 	}
 	l.mu.Lock()
