@@ -46,6 +46,7 @@ func TestGolden(t *testing.T) {
 		{"forks", func(s, _ *wire.Conn) error { return s.Send(frameForks, forks{[][]byte{[]byte("proof")}}) }},
 		{"ask", func(s, _ *wire.Conn) error { return s.Send(frameAsk, ask{id, 7}) }},
 		{"stub", func(s, _ *wire.Conn) error { return s.Send(frameStub, stub{[]byte("stub")}) }},
+		{"presence", func(s, _ *wire.Conn) error { return s.Send(framePresence, presence{Age: 60, File: "plan.md"}) }},
 		{"want", func(_, b *wire.Conn) error { return b.Send(frameWant, want{[][32]byte{{4}}}) }},
 		{"chunk", func(_, b *wire.Conn) error { return b.WriteFrame(frameChunk, append(make([]byte, 32), "bytes"...)) }},
 		{"none", func(_, b *wire.Conn) error { return b.Send(frameNone, want{[][32]byte{{4}}}) }},

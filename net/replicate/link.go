@@ -38,6 +38,7 @@ type link struct {
 	inbox    chan input      // from the reader to the acceptor; bounds what waits in memory
 	wake     chan struct{}   // capacity 1: out has grown
 	wakeBlob chan struct{}   // capacity 1: something for the Blobs stream
+	tell     chan struct{}   // capacity 1: this device may have something to tell of itself
 
 	entered func()      // gives the place at the door back
 	lineage uint64      // of the space when the link began
@@ -53,6 +54,10 @@ type link struct {
 	wants   []chunkID             // the peer asked for these
 	asked   map[chunkID]bool      // the peer asked for these in vain
 	offers  []chunkID             // and of those we have these now
+
+	telling   bool      // a sendPresence is in out
+	peerIs    Presence  // what the peer has said of itself; no Since: nothing
+	allowance allowance // of presences
 }
 
 // Link serves one peer until the link or ctx ends.
@@ -76,6 +81,7 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		inbox:    make(chan input, 16),
 		wake:     make(chan struct{}, 1),
 		wakeBlob: make(chan struct{}, 1),
+		tell:     make(chan struct{}, 1),
 		session:  openSession(r.space, ml),
 		asked:    make(map[chunkID]bool),
 		lineage:  r.space.Lineage(),
@@ -90,7 +96,7 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, part := range []func(context.Context) error{l.readSync, l.acceptAll, l.watch} {
+	for _, part := range []func(context.Context) error{l.readSync, l.acceptAll, l.watch, l.tellPresence} {
 		all.Go(func() {
 			if err := part(ctx); err != nil {
 				cancel(err)
@@ -142,7 +148,7 @@ func (l *link) step(in input) (todo []output, err error) {
 	outs, err := l.session.step(in)
 	for _, o := range outs {
 		switch o.(type) {
-		case accept, addCreds, look, begun, offered, served, addKeys, addForks, compare:
+		case accept, addCreds, look, begun, offered, served, addKeys, addForks, compare, seen:
 			todo = append(todo, o)
 		case sendStub:
 			if l.stubs++; l.stubs > maxStubs {

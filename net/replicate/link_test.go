@@ -241,7 +241,7 @@ type hostile struct {
 }
 
 // anyFrames lets the hostile peer send what no honest one would.
-var anyFrames = wire.Limits{1: 8 << 20, 2: 8 << 20, 3: 8 << 20, 4: 8 << 20, 5: 8 << 20, 6: 8 << 20, 7: 8 << 20, 8: 8 << 20, 99: 8 << 20}
+var anyFrames = wire.Limits{1: 8 << 20, 2: 8 << 20, 3: 8 << 20, 4: 8 << 20, 5: 8 << 20, 6: 8 << 20, 7: 8 << 20, 8: 8 << 20, 13: 8 << 20, 99: 8 << 20}
 
 func attack(t *testing.T, r *Replicator, d *identity.Device) *hostile {
 	t.Helper()
@@ -616,6 +616,7 @@ func FuzzSync(f *testing.F) {
 		{frameProof, proof{MAC: [32]byte{1}}}, {frameHeads, heads{anna.CredentialHeads()}}, {frameCredentials, credentials{anna.Credentials()}},
 		{frameHave, have{anna.Timeframe()}}, {frameEntries, entries{[][]byte{e.Raw}}},
 		{frameNews, news{map[identity.ID]uint64{e.Feed: 3}}}, {framePull, pull{map[identity.ID]span{e.Feed: {Upto: 1}}}},
+		{framePresence, presence{Age: 60, File: "plan.md"}}, {framePresence, presence{File: "a\nb"}},
 	} {
 		var b bytes.Buffer
 		if err := wire.NewConn(&b, syncLimits).Send(seed.typ, seed.v); err != nil {

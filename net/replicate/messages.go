@@ -25,6 +25,7 @@ const (
 	frameForks       wire.Type = 10 // forks: proofs that feeds have forked
 	frameAsk         wire.Type = 11 // ask: which entry has the receiver in a place?
 	frameStub        wire.Type = 12 // stub: this one, without its payload
+	framePresence    wire.Type = 13 // presence: what the person at the sender is doing
 )
 
 // Frames on the Blobs stream.
@@ -61,6 +62,7 @@ var syncLimits = wire.Limits{
 	frameForks:       maxForks*(2*feed.MaxStub+32) + 64,
 	frameAsk:         64,
 	frameStub:        feed.MaxStub + 64,
+	framePresence:    maxPresenceFile + 64,
 }
 
 var blobLimits = wire.Limits{
@@ -196,6 +198,8 @@ func decodeSync(f wire.Frame) (input, error) {
 	case frameStub:
 		m, err := decode[stub](f)
 		return gotStub{m.Raw}, err
+	case framePresence:
+		return decodePresence(f)
 	}
 	return nil, fmt.Errorf("frame %d: %w", f.Type, wire.ErrType)
 }

@@ -19,6 +19,7 @@ func (l *link) begun(b begun) {
 	l.r.mu.Lock()
 	l.r.puller.begin(l.id, b.seqs)
 	l.r.mu.Unlock()
+	poke(l.tell)
 	l.pull()
 }
 

@@ -105,6 +105,8 @@ type Replicator struct {
 	last   int                    // number of the newest link
 	goal   map[identity.ID]uint64 // what the first peer had; nil before there was one
 	met    bool                   // synced is closed
+
+	present Presence // what peers are told
 }
 
 // New returns the handler to join to the space's topic, its Key().Topic().

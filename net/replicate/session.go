@@ -99,6 +99,8 @@ type (
 	gotForks struct{ proofs [][]byte }
 	gotAsk   struct{ ask }
 	gotStub  struct{ raw []byte }
+
+	gotPresence struct{ presence }
 )
 
 // Outputs of a session, to be carried out in order.
@@ -131,6 +133,9 @@ type (
 	compare     struct{ raw []byte }
 	offered     struct{ seqs map[identity.ID]uint64 } // and what it has got since
 	served      struct{}                              // it has sent all we asked for
+
+	sendPresence struct{} // not of a session; as it is when it is sent
+	seen         struct{ presence }
 )
 
 // errProtocol marks what no honest peer does.
@@ -257,6 +262,11 @@ func (s *session) proven(in input) ([]output, error) {
 			return nil, errProtocol
 		}
 		return []output{compare(in)}, nil
+	case gotPresence:
+		if !s.exchanging() {
+			return nil, errProtocol
+		}
+		return []output{seen(in)}, nil
 	case logged:
 		return s.logged(in), nil
 	}

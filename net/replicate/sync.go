@@ -149,6 +149,8 @@ func (l *link) do(ctx context.Context, o output) error {
 		return l.offered(o)
 	case served:
 		return l.served()
+	case seen:
+		return l.seen(o.presence, time.Now())
 	}
 	return l.lookAtSpace()
 }
@@ -291,6 +293,8 @@ func (l *link) write(o output) error {
 		return l.sync.Send(frameAsk, o.ask)
 	case sendStub:
 		return l.sendStub(o)
+	case sendPresence:
+		return l.sendPresence()
 	case sendSent:
 		if _, err := l.step(answered{}); err != nil {
 			return err
