@@ -20,6 +20,7 @@ type fakeWorker struct {
 	tasks []string
 	hang  chan struct{} // if not nil, do waits for it
 	fail  error
+	errno map[string]syscall.Errno // by what is done
 }
 
 func (w *fakeWorker) thread() int           { return 1 }
@@ -37,8 +38,9 @@ func (w *fakeWorker) do(ctx context.Context, t task) (syscall.Errno, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	what := map[deed]string{deedCreate: "create", deedModify: "modify", deedAttrib: "attrib", deedDelete: "delete", deedRename: "rename " + t.OldName + " to"}
-	w.tasks = append(w.tasks, what[t.Deed]+" "+t.Name)
-	return 0, w.fail
+	did := what[t.Deed] + " " + t.Name
+	w.tasks = append(w.tasks, did)
+	return w.errno[did], w.fail
 }
 
 func (w *fakeWorker) all() []string {
@@ -84,6 +86,7 @@ func at(name string) *vfs.Place {
 func TestLiveOrder(t *testing.T) {
 	w := &fakeWorker{}
 	liven(t, w, func(l *live) {
+		l.setSlow(true) // or the kernel would hear of a from the helper only
 		changes, mark := l.announce([]vfs.Invalidation{deleted("a"), moved("b", "c")})
 		synctest.Wait()
 		if got := w.all(); len(got) != 0 {
@@ -178,24 +181,36 @@ func TestLiveBounded(t *testing.T) {
 }
 
 // TestLiveBackOff checks that a helper that fails is started again, and not at
-// full speed, and that names it did not delete are dropped by other means.
+// full speed, that the next one tries once more what it failed at, and that
+// names it did not delete are dropped by other means.
 func TestLiveBackOff(t *testing.T) {
 	w := &fakeWorker{fail: os.ErrDeadlineExceeded}
 	liven(t, w, func(l *live) {
-		starts, lost := 0, 0
+		synctest.Wait() // the first one is there
+		starts, lost := 0, map[string]int{}
 		launch := l.launch
 		l.launch = func(ctx context.Context) (worker, error) { starts++; return launch(ctx) }
-		l.lost = func(c []vfs.Invalidation) { lost += len(c) }
+		l.lost = func(changes []vfs.Invalidation) {
+			for _, c := range changes {
+				lost[c.Name]++
+			}
+		}
+		l.setSlow(true) // or the kernel would hear of the names from the helper only
 		_, mark := l.announce([]vfs.Invalidation{deleted("a"), deleted("b"), deleted("c")})
 		l.told(mark)
 		synctest.Wait()
-		if starts != 1 || lost != 1 {
-			t.Errorf("%d starts, %d lost, at once", starts, lost)
+		if starts != 0 || len(lost) != 1 || lost["a"] != 1 {
+			t.Errorf("%d starts, %v lost, at once", starts, lost)
 		}
 		wait(minPause + 2*minPause)
 		synctest.Wait()
-		if starts != 3 || lost != 3 {
-			t.Errorf("%d starts, %d lost", starts, lost)
+		if starts != 2 || len(lost) != 2 {
+			t.Errorf("%d starts, %v lost", starts, lost)
+		}
+		wait(10 * maxPause)
+		synctest.Wait()
+		if starts != 6 || len(lost) != 3 || len(l.names) > 0 {
+			t.Errorf("in the end %d starts, %v lost, %v left", starts, lost, l.names)
 		}
 	})
 }
@@ -228,4 +243,71 @@ func TestLiveQuiet(t *testing.T) {
 			t.Error("without a helper, the kernel is not told")
 		}
 	})
+}
+
+// TestLiveRetries checks that what the helper could not do is tried again, when
+// the kernel has forgotten the names, before anything else, and not for ever.
+func TestLiveRetries(t *testing.T) {
+	w := &fakeWorker{errno: map[string]syscall.Errno{"delete a": syscall.ENOENT, "rename b to c": syscall.ESTALE, "delete c": syscall.EAGAIN}}
+	liven(t, w, func(l *live) {
+		var forgotten []string
+		l.forget = func(names ...dirent) {
+			for _, at := range names {
+				if !l.pending(at) {
+					t.Errorf("%s may be cached again at once", at.name)
+				}
+				forgotten = append(forgotten, at.name)
+			}
+		}
+		lost := map[string]bool{}
+		l.lost = func(changes []vfs.Invalidation) {
+			for _, c := range changes {
+				lost[c.Name] = true
+			}
+		}
+		_, mark := l.announce([]vfs.Invalidation{deleted("a"), moved("b", "c"), deleted("d")})
+		l.told(mark)
+		synctest.Wait()
+		if !slices.Equal(forgotten[:3], []string{"a", "c", "b"}) {
+			t.Errorf("the kernel forgets %q", forgotten)
+		}
+		if len(l.names) > 0 || l.waiting > 0 || !lost["a"] {
+			t.Errorf("left: %v, %d events; dropped: %v", l.names, l.waiting, lost)
+		}
+	})
+	got := w.all()
+	if len(got) > 20 || !slices.Equal(got[:5], []string{"delete a", "delete a", "rename b to c", "rename b to c", "delete d"}) {
+		t.Errorf("did %q", got)
+	}
+}
+
+// TestLiveSettles checks that watchers are told how it is in the end, if a
+// program here was heard in between.
+func TestLiveSettles(t *testing.T) {
+	w := &fakeWorker{}
+	liven(t, w, func(l *live) {
+		w.hang = make(chan struct{})
+		inRoot := func(name string) vfs.Invalidation {
+			i := deleted(name)
+			i.Parent, i.At = vfs.RootIno, &vfs.Place{Name: name}
+			return i
+		}
+		_, mark := l.announce([]vfs.Invalidation{inRoot("a"), inRoot("b")})
+		l.told(mark)
+		synctest.Wait()
+		l.did(dirent{vfs.RootIno, "a"}, isThere) // and it went without a word
+		l.did(dirent{vfs.RootIno, "b"}, isGone)
+		l.did(dirent{vfs.RootIno, "other"}, isThere)
+		w.hang <- struct{}{}
+		synctest.Wait()
+		l.did(dirent{vfs.RootIno, "a"}, isGone)
+		close(w.hang)
+		synctest.Wait()
+		if len(l.names) > 0 {
+			t.Errorf("left: %v", l.names)
+		}
+	})
+	if got := w.all(); !slices.Equal(got, []string{"delete a", "delete a"}) {
+		t.Errorf("did %q", got)
+	}
 }
