@@ -164,6 +164,16 @@ func TestSharing(t *testing.T) {
 		d.Counts("notes", "alice admin", "bob editor", "carol editor")
 	}
 
+	// Who gives up waiting withdraws the invitation.
+	share = alice.SharePIN(ctx, "notes")
+	if err := share.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	share.Ends(1)
+	if out := alice.Run("space", "invitations", "notes", "--all"); !strings.Contains(out, "withdrawn") {
+		t.Errorf("after an interrupt:\n%s", out)
+	}
+
 	// Bob is promoted, and removes Carol.
 	alice.Fails(exitRefused, "nobody gives themselves", "space", "role", "notes", "alice", "reader")
 	alice.Run("space", "role", "notes", "bob", "admin")

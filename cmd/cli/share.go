@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -66,6 +68,11 @@ func (c *command) runShare(ctx *cli.Context) error {
 		return usage(ctx, "--uses must be at least 1")
 	case ctx.Bool("yes") && !req.PIN:
 		return usage(ctx, "--yes is for --pin; without it nobody is asked")
+	}
+	if req.PIN { // an interrupt withdraws the invitation
+		run, stop := signal.NotifyContext(ctx.Context, syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		ctx.Context = run
 	}
 	inv, err := client.Share(ctx.Context, req)
 	if err != nil {
