@@ -46,7 +46,7 @@ const (
 // A Cipher seals chunks: the same bytes always in the same way, at least while
 // the key is the same, so that what is there already is found.
 type Cipher interface {
-	Seal(dst, plain []byte) []byte // appends at most MaxSealed-MaxChunk bytes more than plain has
+	Seal(dst, plain []byte) []byte      // appends at most MaxSealed-MaxChunk bytes more than plain has
 	Open(sealed []byte) ([]byte, error) // ErrCorrupt if no key can open it
 }
 

@@ -613,7 +613,9 @@ func FuzzSync(f *testing.F) {
 		typ wire.Type
 		v   any
 	}{
-		{frameProof, proof{MAC: [32]byte{1}}}, {frameHeads, heads{anna.CredentialHeads()}}, {frameCredentials, credentials{anna.Credentials()}},
+		{frameProof, proof{MAC: [32]byte{1}}}, {frameProof, proof{[32]byte{1}, [][32]byte{{2}}}}, {frameKeys, keys{[][32]byte{{3}}}},
+		{frameForks, forks{[][]byte{{4}}}}, {frameAsk, ask{identity.ID{5}, 6}}, {frameStub, stub{[]byte{7}}},
+		{frameHeads, heads{anna.CredentialHeads()}}, {frameCredentials, credentials{anna.Credentials()}},
 		{frameHave, have{anna.Timeframe()}}, {frameEntries, entries{[][]byte{e.Raw}}},
 		{frameNews, news{map[identity.ID]uint64{e.Feed: 3}}}, {framePull, pull{map[identity.ID]span{e.Feed: {Upto: 1}}}},
 		{framePresence, presence{Age: 60, File: "plan.md"}}, {framePresence, presence{File: "a\nb"}},
