@@ -71,6 +71,11 @@ type Snapshot struct {
 	once   sync.Once
 }
 
+// Made returns content that is in no space, under a name for it.
+func Made(version string, data []byte) *Snapshot {
+	return &Snapshot{version: version, data: data, closed: make(chan struct{})}
+}
+
 // Open returns the current content of a file.
 func (s *Space) Open(id NodeID) (*Snapshot, error) {
 	s.mu.RLock()

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"syscall"
 	"time"
+
+	"github.com/echofs/echofs/crdt/space"
 )
 
 // Ino numbers a file, folder or link while somebody knows it. A number that
@@ -25,6 +27,9 @@ type Config struct {
 	Log      *slog.Logger
 	UID, GID uint32           // owner of everything: the mounter
 	Now      func() time.Time // nil is time.Now
+	// Who returns what `.space/who` of a space says, from any goroutine; nil:
+	// there is no such file.
+	Who func(*space.Space) string
 	// Process maps a thread to its process. Leave it nil outside of tests: the
 	// default asks /proc and also tells two processes with one number apart.
 	Process func(tid uint32) uint32

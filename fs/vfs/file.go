@@ -41,6 +41,9 @@ func (f *FS) Create(c Caller, parent Ino, name string, flags, mode uint32) (Attr
 	if err != nil {
 		return Attr{}, nil, err
 	}
+	in.mu.Lock()
+	in.lookedAt(h.opener)
+	in.mu.Unlock()
 	a, err := in.attr(who, h)
 	return a, h, err
 }
@@ -125,6 +128,7 @@ func (f *FS) Open(c Caller, ino Ino, flags uint32) (*Handle, error) {
 		in.handles = map[*Handle]bool{}
 	}
 	in.handles[h] = true
+	in.lookedAt(h.opener)
 	return h, nil
 }
 

@@ -25,6 +25,7 @@ type FS struct {
 	procs    *processes
 	bases    *bases
 	watchers *watchers
+	looking  looking
 	queue    *notices
 	held     atomic.Int64 // bytes of fresh files in memory
 

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"hash/fnv"
+	"slices"
 	"syscall"
 	"time"
 
@@ -144,6 +145,7 @@ func (in *inode) openVirtual(who proc, flags uint32) (*Handle, error) {
 		return nil, spaceErr(err)
 	}
 	h.content = &content{id: snap.Version(), snap: snap}
+	_, h.direct = in.virtual.(*whoFile) // of which the kernel knows another size
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.handles == nil {
@@ -185,5 +187,10 @@ func pick(entries []virtualEntry, name string) (virtual, error) {
 // hidden is what is in `.space`.
 func (v *volume) hidden() virtual {
 	root := &pastFolder{past: past{space: v.tree.space, path: "history", began: v.fs.started}, nodes: nodes{ids: []space.NodeID{space.Root}}}
-	return &virtualDir{name: spaceFolder, mtime: v.fs.started, entries: []virtualEntry{{"history", root}, {"withdrawn", &withdrawnFolder{v.tree.space, v.fs.started}}}}
+	s := v.tree.space
+	entries := []virtualEntry{{"history", root}, {"withdrawn", &withdrawnFolder{s, v.fs.started}}}
+	if who := v.fs.cfg.Who; who != nil {
+		entries = slices.Insert(entries, 1, virtualEntry{"who", &whoFile{space: s, who: who, now: v.fs.now}})
+	}
+	return &virtualDir{name: spaceFolder, mtime: v.fs.started, entries: entries}
 }
