@@ -53,7 +53,11 @@ func tendSpace(ctx context.Context, s *space.Space, m meeting) error {
 		}
 		if !waiting && mayRotate(s) {
 			waiting = true
-			rotate.Reset(rand.N(m.soon))
+			if _, here := s.StaleBy(); here {
+				rotate.Reset(0)
+			} else {
+				rotate.Reset(rand.N(m.soon))
+			}
 		}
 		select {
 		case <-changes:
@@ -63,6 +67,8 @@ func tendSpace(ctx context.Context, s *space.Space, m meeting) error {
 			if mayRotate(s) {
 				if err := s.Rotate(ctx); err != nil {
 					m.log.Warn("the key of a space could not be changed", "space", s.Name(), "err", err)
+					waiting = true
+					rotate.Reset(meetAgain)
 				}
 			}
 		case <-ctx.Done():

@@ -197,6 +197,13 @@ func (s *Space) rotateLocked() error {
 // cut off, has the key that entries are written under: whether an admin should
 // Rotate.
 func (s *Space) Stale() bool {
+	stale, _ := s.StaleBy()
+	return stale
+}
+
+// StaleBy is Stale, and tells whether this device made it so: then it is the one
+// to rotate, and the others need not wait whether somebody does.
+func (s *Space) StaleBy() (stale, here bool) {
 	epochs := s.members.Epochs()
 	for _, c := range s.members.Ops() {
 		ends := c.Kind == credential.SetRole && c.Role == credential.None || c.Kind == credential.DeviceCut
@@ -204,10 +211,10 @@ func (s *Space) Stale() bool {
 			continue
 		}
 		if len(epochs) == 0 || !s.members.Covers([]identity.ID{epochs[0].ID}, []identity.ID{c.ID}) {
-			return true
+			stale, here = true, here || c.Device == s.device.Key()
 		}
 	}
-	return false
+	return stale, here
 }
 
 // chunkKeys seals the chunks of large files under the key that is written with.
