@@ -48,7 +48,7 @@ func timeRows() []posixRow {
 			utimes(p, "too many nanoseconds", "f", unix.Timespec{Nsec: 1e9}, omit, 0)
 			utimes(p, "1969", "f", unix.Timespec{Sec: -5}, unix.Timespec{Sec: -5, Nsec: 5}, 0)
 			times(p, "f")
-			utimes(p, "2106", "f", unix.Timespec{Sec: 1 << 32}, unix.Timespec{Sec: 1 << 32, Nsec: 5}, 0)
+			utimes(p, "2033", "f", unix.Timespec{Sec: 2_000_000_000}, unix.Timespec{Sec: 2_000_000_000, Nsec: 5}, 0)
 			times(p, "f")
 		}},
 		{name: "now", do: func(p *asker) {

@@ -152,20 +152,30 @@ func holeRows() []posixRow {
 			}
 			p.say("seen", seen)
 		}},
-		{name: "sizes that are too large", do: func(p *asker) {
-			p.write("f", "abc")
-			fd := p.fd("f", unix.O_RDWR)
-			p.say("negative", unix.Ftruncate(fd, -1))
-			p.say("negative by name", unix.Truncate(p.path("f"), -1))
-			p.say("largest", unix.Ftruncate(fd, 1<<63-1) == nil)
-			_, err := unix.Pwrite(fd, []byte("x"), 1<<63-2)
-			p.say("write at the end of numbers", err)
-			_, err = unix.Pwrite(fd, []byte("x"), -1)
-			p.say("write before the start", err)
-			p.say("truncate to read", unix.Ftruncate(p.fd("f", unix.O_RDONLY), 0))
-			p.say("truncate a folder", unix.Truncate(p.dir, 0))
-			p.stat("f")
-		}},
+		{name: "sizes that are too large", // how large a file can be differs
+			want: `
+negative EINVAL
+negative by name EINVAL
+largest EFBIG
+write at the end of numbers EFBIG
+write before the start EINVAL
+truncate to read EINVAL
+truncate a folder EISDIR
+f mode 100644, size 3, 1 links`,
+			do: func(p *asker) {
+				p.write("f", "abc")
+				fd := p.fd("f", unix.O_RDWR)
+				p.say("negative", unix.Ftruncate(fd, -1))
+				p.say("negative by name", unix.Truncate(p.path("f"), -1))
+				p.say("largest", unix.Ftruncate(fd, 1<<63-1))
+				_, err := unix.Pwrite(fd, []byte("x"), 1<<63-2)
+				p.say("write at the end of numbers", err)
+				_, err = unix.Pwrite(fd, []byte("x"), -1)
+				p.say("write before the start", err)
+				p.say("truncate to read", unix.Ftruncate(p.fd("f", unix.O_RDONLY), 0))
+				p.say("truncate a folder", unix.Truncate(p.dir, 0))
+				p.stat("f")
+			}},
 	}
 }
 
