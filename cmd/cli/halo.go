@@ -254,9 +254,9 @@ EXAMPLES
 func (c *command) haloDevice() *cli.Command {
 	branch := c.branch(&cli.Command{
 		Name:        "device",
-		Usage:       "list and name your devices",
+		Usage:       "add, list, name and revoke your devices",
 		Description: "A device is named by its name or the first digits of its key.",
-		Subcommands: []*cli.Command{c.deviceList(), c.deviceRename()},
+		Subcommands: []*cli.Command{c.deviceInvite(), c.deviceJoin(), c.deviceList(), c.deviceRename(), c.deviceRevoke()},
 	})
 	branch.UsageText = "echofs halo device COMMAND [ARGUMENTS]"
 	return branch
@@ -303,6 +303,8 @@ func (c *command) printDevices(ctx *cli.Context, h localapi.Halo, err error) err
 			state = "revoked"
 		case d.Self:
 			state = "this device"
+		case d.Online:
+			state = "online"
 		}
 		rows[i] = []string{d.Name, state, d.Key[:min(16, len(d.Key))]}
 	}

@@ -97,12 +97,12 @@ func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv 
 			clean(inv.To), clean(inv.Space), inv.Role, until, quoted(inv.Space))
 		return
 	}
-	people := "one person"
-	if inv.Uses > 1 {
-		people = fmt.Sprintf("%d people", inv.Uses)
+	if inv.Kind == localapi.KindDevice {
+		c.ui.notef("Invitation for another device of yours, until %s. There:\n  echofs halo device join INVITATION\n", until)
+	} else {
+		c.ui.notef("Invitation to %s as %s, for %s, until %s. On the other device:\n  echofs space join INVITATION\n",
+			clean(inv.Space), inv.Role, people(inv.Uses), until)
 	}
-	c.ui.notef("Invitation to %s as %s, for %s, until %s. On the other device:\n  echofs space join INVITATION\n",
-		clean(inv.Space), inv.Role, people, until)
 	if inv.PIN != "" {
 		c.ui.notef("It takes this PIN, which you tell them another way: %s\n", spaced(inv.PIN))
 	}
@@ -115,6 +115,14 @@ func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv 
 		}
 	}
 	c.ui.printf("%s\n", inv.URL)
+}
+
+// people says how many there are.
+func people(n int) string {
+	if n == 1 {
+		return "one person"
+	}
+	return fmt.Sprintf("%d people", n)
 }
 
 // spaced writes six digits so that they can be read aloud.
@@ -252,12 +260,20 @@ func (c *command) atDoor(ctx *cli.Context, inv localapi.Invitation, e localapi.D
 		c.ui.notef("\n%s has gone; they can come again.\n", who)
 	case localapi.DoorGuest:
 		c.ui.notef("%s knows the PIN. Their screen must show the same digits: %s\n", who, spaced(e.Code))
-		if !ctx.Bool("yes") {
+		switch {
+		case ctx.Bool("yes"):
+		case inv.Kind == localapi.KindDevice:
+			c.ui.notef("Make it one of your devices? [y/N] ")
+		default:
 			c.ui.notef("Let them in? [y/N] ")
 		}
 	case localapi.DoorJoined:
 		if ctx.Bool("json") {
 			return true, c.ui.json(e)
+		}
+		if inv.Kind == localapi.KindDevice {
+			c.ui.notef("%s is one of your devices now\n", clean(e.Name))
+			return true, nil
 		}
 		c.ui.notef("%s is in %s as %s\n", clean(e.Name), clean(inv.Space), inv.Role)
 		return true, nil
@@ -270,7 +286,11 @@ func (c *command) atDoor(ctx *cli.Context, inv localapi.Invitation, e localapi.D
 		if why == "" {
 			why = "the invitation has ended: " + clean(e.Why)
 		}
-		return false, &localapi.Error{Code: localapi.Refused, Message: why + ", and nobody was let in", Next: "make another: echofs space share " + quoted(inv.Space) + " --pin"}
+		again := "make another: echofs space share " + quoted(inv.Space) + " --pin"
+		if inv.Kind == localapi.KindDevice {
+			again = "make another: echofs halo device invite"
+		}
+		return false, &localapi.Error{Code: localapi.Refused, Message: why + ", and nobody was let in", Next: again}
 	}
 	return false, nil
 }

@@ -64,6 +64,8 @@ type daemon struct {
 	mesh   *mesh.Mesh
 	vfs    *vfs.FS
 
+	touched chan struct{} // capacity 1: a space has come or gone here
+
 	making sync.Mutex // held from choosing the name of a new space until it is one of spaces; before mu
 
 	boxes sync.Mutex // held from reading the letters of a space until they are written; after mu
@@ -72,6 +74,7 @@ type daemon struct {
 	settings settings
 	cancel   context.CancelCauseFunc // of ctx
 	spaces   map[identity.ID]*openSpace
+	personal *openSpace                    // the HALO space, which nobody sees; nil: it cannot be used
 	doors    map[identity.ID]*door         // by PIN invitation
 	left     map[identity.ID]*openSpace    // spaces that were left, which go on telling so
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
@@ -103,7 +106,7 @@ func Run(ctx context.Context, cfg Config, ready func(localapi.Status)) error {
 	d := &daemon{
 		plan: p, started: time.Now(), root: ctx, fail: fail,
 		problems: &problems{now: time.Now},
-		settings: p.next,
+		settings: p.next, touched: make(chan struct{}, 1),
 	}
 	d.log = slog.New(watcher{Handler: p.Log.Handler(), problems: d.problems})
 	if err := d.run(ctx, ready); err != nil {

@@ -180,7 +180,7 @@ func (d *daemon) pinHost(s *openSpace, inv invitation.Invitation) mesh.Handler {
 
 // pinInvitation finds a PIN invitation by its ID.
 func (d *daemon) pinInvitation(id string) (admission.PINInvitation, error) {
-	for _, s := range d.sorted() {
+	for _, s := range d.withOwn() {
 		if s.pins == nil {
 			continue
 		}
@@ -201,7 +201,7 @@ func (d *daemon) Door(ctx context.Context, req localapi.DoorRequest) ([]localapi
 	}
 	o := d.doorOf(p.ID())
 	if !p.Open(time.Now()) && !p.Admitted {
-		o.end(d.describePIN(&openSpace{}, p, identity.ID.Short, time.Now()).State)
+		o.end(stateOfPIN(p, time.Now()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, doorWait)
 	defer cancel()

@@ -132,6 +132,7 @@ func (d *daemon) tendLocked(now time.Time) (connected []*openSpace) {
 			}
 		}
 	}
+	d.hostDevicesLocked(now)
 	d.mailLocked(connected)
 	return connected
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -17,7 +16,24 @@ import (
 func (d *daemon) Halo(context.Context) (localapi.Halo, error) {
 	d.gate.RLock()
 	defer d.gate.RUnlock()
-	return describeHalo(d.device, d.store)
+	return d.describePerson()
+}
+
+// describePerson is Halo for those who are in the gate.
+func (d *daemon) describePerson() (localapi.Halo, error) {
+	h, err := describeHalo(d.device, d.store)
+	if err != nil || h.Locked {
+		return h, err
+	}
+	online := d.ownPeers()
+	for i := range h.Devices {
+		dev := &h.Devices[i]
+		for key := range online {
+			dev.Online = dev.Online || key.String() == dev.Key
+		}
+		dev.Online = !dev.Revoked && (dev.Online || dev.Self)
+	}
+	return h, nil
 }
 
 // describeHalo tells about a person; device is nil while the keys are locked.
@@ -150,12 +166,10 @@ func (d *daemon) RenameDevice(_ context.Context, device, name string) (localapi.
 		return localapi.Halo{}, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("a device cannot be called %q", name), Next: "choose a name of at most 128 letters", Err: err}
 	}
 	if err := d.device.RenameDevice(key, name); err != nil {
-		if errors.Is(err, identity.ErrRevoked) {
-			return localapi.Halo{}, &localapi.Error{Code: localapi.Refused, Message: "this device was revoked and can change nothing any more", Err: err}
-		}
-		return localapi.Halo{}, err
+		return localapi.Halo{}, revokedError(err)
 	}
-	return describeHalo(d.device, d.store)
+	d.spread()
+	return d.describePerson()
 }
 
 // findDevice returns the live device of that name, or whose key begins so.

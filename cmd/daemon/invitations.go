@@ -142,21 +142,28 @@ func (d *daemon) invitationsOf(s *openSpace) (list []localapi.Invitation) {
 func (d *daemon) describePIN(s *openSpace, p admission.PINInvitation, names func(identity.ID) string, now time.Time) localapi.Invitation {
 	i := localapi.Invitation{
 		ID: p.ID().String(), Kind: localapi.KindPIN, Space: s.Name(), Role: p.Invitation.Role.String(), Expires: p.Invitation.Expires,
-		State: localapi.StateOpen, Uses: 1, Used: []string{}, By: d.device.Name(),
+		State: stateOfPIN(p, now), Uses: 1, Used: []string{}, By: d.device.Name(),
 	}
-	switch {
-	case p.Admitted:
-		i.State, i.Used = localapi.StateUsed, append(i.Used, names(p.Used))
-	case p.Left == 0:
-		i.State = localapi.StateBurned
-	case p.Withdrawn:
-		i.State = localapi.StateWithdrawn
-	case !p.Open(now):
-		i.State = localapi.StateExpired
-	case p.Left < 3:
+	if p.Admitted {
+		i.Used = append(i.Used, names(p.Used))
+	} else if i.State == localapi.StateOpen && p.Left < 3 {
 		i.Note = fmt.Sprintf("%d wrong PINs, tries left: %d", 3-p.Left, p.Left)
 	}
 	return i
+}
+
+func stateOfPIN(p admission.PINInvitation, now time.Time) string {
+	switch {
+	case p.Admitted:
+		return localapi.StateUsed
+	case p.Left == 0:
+		return localapi.StateBurned
+	case p.Withdrawn:
+		return localapi.StateWithdrawn
+	case !p.Open(now):
+		return localapi.StateExpired
+	}
+	return localapi.StateOpen
 }
 
 func stateOf(in membership.Invitation, now time.Time) string {
@@ -190,6 +197,9 @@ const shortestInvitation = 4
 
 // Revoke withdraws an invitation, or forgets one that was sent to us.
 func (d *daemon) Revoke(ctx context.Context, prefix string) (localapi.Invitation, error) {
+	if in, is, err := d.withdrawDevice(prefix); is {
+		return in, err
+	}
 	all, err := d.Invitations(ctx, "")
 	if err != nil {
 		return localapi.Invitation{}, err

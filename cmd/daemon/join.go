@@ -60,7 +60,7 @@ func (d *daemon) readInvitation(req localapi.JoinRequest) (invitation.Invitation
 	}
 	switch inv.Kind {
 	case invitation.Device:
-		return inv, &localapi.Error{Code: localapi.Usage, Message: "this invitation makes a device one of " + inv.Name + "'s own; it is not one to a space", Next: "on a new device: echofs halo join INVITATION"}
+		return inv, &localapi.Error{Code: localapi.Usage, Message: "this invitation makes a device one of " + inv.Name + "'s own; it is not one to a space", Next: "on a new device: echofs halo device join INVITATION"}
 	case invitation.PIN:
 		if req.PIN == "" {
 			return inv, &localapi.Error{Code: localapi.NeedsPIN, Message: "this invitation takes a PIN, which the inviter tells you another way", Next: "run it in a terminal, which asks, or give --pin-file FILE, or - for stdin"}
@@ -87,7 +87,8 @@ func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, req local
 			return nil, err
 		}
 	}
-	res, err := d.ask(ctx, inv, req.PIN, progress)
+	pin, _ := invitation.ParsePIN(req.PIN) // readInvitation has looked at it
+	res, err := ask(ctx, d.mesh, d.device, inv, admission.Options{PIN: pin, Signal: d.urlsForOthers()}, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -107,29 +108,26 @@ func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, req local
 }
 
 // ask has somebody let us in.
-func (d *daemon) ask(ctx context.Context, inv invitation.Invitation, pin string, progress func(localapi.JoinStep)) (admission.Result, error) {
+func ask(ctx context.Context, m admission.Mesh, device *identity.Device, inv invitation.Invitation, opt admission.Options, progress func(localapi.JoinStep)) (admission.Result, error) {
 	steps := make(chan localapi.JoinStep, 8)
 	type outcome struct {
 		res admission.Result
 		err error
 	}
 	done := make(chan outcome, 1)
-	if inv.Kind == invitation.PIN {
-		pin, _ = invitation.ParsePIN(pin) // readInvitation has looked at it
+	if inv.Kind != invitation.Link {
 		progress(localapi.JoinStep{Text: "looking for the inviter"})
 	} else {
 		progress(localapi.JoinStep{Text: "looking for a member"})
 	}
+	opt.Code = func(code string) {
+		select {
+		case steps <- localapi.JoinStep{Text: "waiting until the inviter says yes", Code: code}:
+		default: // nobody reads so many
+		}
+	}
 	go func() { // ends with ctx, and its outcome is received below
-		res, err := admission.Join(ctx, d.mesh, d.device, inv, admission.Options{
-			PIN: pin, Signal: d.urlsForOthers(),
-			Code: func(code string) {
-				select {
-				case steps <- localapi.JoinStep{Text: "waiting until the inviter says yes", Code: code}:
-				default: // nobody reads so many
-				}
-			},
-		})
+		res, err := admission.Join(ctx, m, device, inv, opt)
 		done <- outcome{res, err}
 	}()
 	for {

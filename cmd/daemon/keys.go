@@ -106,9 +106,8 @@ func (d *daemon) askPassphrase(ctx context.Context) (*identity.Device, error) {
 }
 
 func (d *daemon) createKeys(who Person) (*identity.Device, *keystore.Store, error) {
-	dir := d.keysDir()
-	if left, _ := filepath.Glob(filepath.Join(d.spacesDir(), "*", "*")); len(left) > 0 {
-		return nil, nil, &localapi.Error{Code: localapi.Failed, Message: "the identity of this device is gone, and its spaces are still there", Next: "restore " + dir + " from a backup; to start anew, move " + d.Home + " away"}
+	if err := d.checkNoSpaces(); err != nil {
+		return nil, nil, err
 	}
 	who.Name, who.Device = cmp.Or(who.Name, accountName()), cmp.Or(who.Device, hostName())
 	for option, name := range map[string]string{"--name": who.Name, "--device": who.Device} {
@@ -126,9 +125,15 @@ func (d *daemon) createKeys(who Person) (*identity.Device, *keystore.Store, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the identity: %w", err)
 	}
-	protection, err := parseProtection(who.Protection)
+	store, err := d.keepKeys(device, &words, who.Protection, who.Passphrase)
+	return device, store, err
+}
+
+// keepKeys makes the key store. words may be nil.
+func (d *daemon) keepKeys(device *identity.Device, words *phrase.Phrase, how string, passphrase []byte) (*keystore.Store, error) {
+	protection, err := parseProtection(how)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ring := keystore.SystemRing(d.Getenv)
 	choice := []keystore.Protection{protection}
@@ -139,15 +144,15 @@ func (d *daemon) createKeys(who Person) (*identity.Device, *keystore.Store, erro
 		}
 	}
 	for i, p := range choice {
-		store, err := keystore.Create(dir, device, &words, p, who.Passphrase, keystore.Config{Ring: ring})
+		store, err := keystore.Create(d.keysDir(), device, words, p, passphrase, keystore.Config{Ring: ring})
 		if err == nil {
-			return device, store, nil
+			return store, nil
 		}
 		if !errors.Is(err, keystore.ErrNoRing) || i == len(choice)-1 {
-			return nil, nil, d.keysError(err)
+			return nil, d.keysError(err)
 		}
 	}
-	return nil, nil, errors.New("no protection to choose from")
+	return nil, errors.New("no protection to choose from")
 }
 
 // parseProtection reads the name of a protection; that of none is empty.

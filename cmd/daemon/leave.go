@@ -47,8 +47,24 @@ func (d *daemon) Leave(ctx context.Context, req localapi.LeaveRequest) (localapi
 			return about, err
 		}
 	}
+	if err := d.putAwayHeld(s); err != nil {
+		return about, err
+	}
+	d.touch()
+	return about, nil
+}
+
+// putAway takes a space out of the mount that was left.
+func (d *daemon) putAway(s *openSpace) error {
+	d.making.Lock()
+	defer d.making.Unlock()
+	return d.putAwayHeld(s)
+}
+
+// putAwayHeld is putAway for who holds d.making.
+func (d *daemon) putAwayHeld(s *openSpace) error {
 	if err := s.PutLocal(leftName, strconv.AppendInt(nil, time.Now().Unix(), 10)); err != nil {
-		return about, fmt.Errorf("leaving %s: %w", s.Name(), err)
+		return fmt.Errorf("leaving %s: %w", s.Name(), err)
 	}
 	d.vfs.Remove(s.Name())
 	d.mu.Lock()
@@ -64,7 +80,7 @@ func (d *daemon) Leave(ctx context.Context, req localapi.LeaveRequest) (localapi
 		delete(s.mail, topic)
 	}
 	d.hideLocked(s)
-	return about, d.settings.save(d.Home)
+	return d.settings.save(d.Home)
 }
 
 // leftAt tells when a space was left; zero: it was not.

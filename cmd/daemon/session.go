@@ -55,6 +55,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 	if err := d.openAll(); err != nil {
 		return errors.Join(err, d.vfs.Close())
 	}
+	d.openPersonal()
 	d.mesh = mesh.New(mesh.Config{Device: d.device, Signal: d.signalURLs(), Log: d.part("mesh")})
 	d.mesh.SetOnline(!d.settings.Offline)
 	stop(start(ctx, "mesh", d.fail, d.mesh.Run))
@@ -70,6 +71,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 		return err
 	}
 	stop(start(ctx, "keeper", d.fail, d.keep))
+	stop(start(ctx, "keeper of your own space", d.fail, d.keepPersonal))
 
 	d.mu.Lock()
 	d.cancel = cancel

@@ -134,7 +134,10 @@ func (d *daemon) closeSpaces() (err error) {
 	defer d.making.Unlock()
 	d.mu.Lock()
 	list := slices.Concat(slices.Collect(maps.Values(d.spaces)), slices.Collect(maps.Values(d.left)))
-	d.spaces, d.left = map[identity.ID]*openSpace{}, nil
+	if d.personal != nil {
+		list = append(list, d.personal)
+	}
+	d.spaces, d.left, d.personal = map[identity.ID]*openSpace{}, nil, nil
 	d.mu.Unlock()
 	for _, s := range list {
 		s.stop()
@@ -156,6 +159,9 @@ func (d *daemon) joinTopics() {
 	for _, s := range d.left {
 		d.replicateLocked(s)
 	}
+	if d.personal != nil {
+		d.replicateLocked(d.personal)
+	}
 	d.tendLocked(time.Now())
 }
 
@@ -169,8 +175,12 @@ func (d *daemon) replicateLocked(s *openSpace) {
 		return tendSpace(ctx, s.Space, meeting{meet, func() { d.mesh.Retry(s.ID()) }, time.Now, d.part("space"), rotateWithin})
 	})
 	stop := s.stop
+	stopProving := start(d.ctx, "devices in space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
+		return d.tendDevices(ctx, s.Space)
+	})
 	s.stop = func() {
 		stopTending()
+		stopProving()
 		stop()
 	}
 }
@@ -268,6 +278,7 @@ func (d *daemon) newSpace(make func(space.Config) (*space.Space, error)) (*openS
 	defer d.mu.Unlock()
 	open := d.spaces[id]
 	d.replicateLocked(open)
+	d.touch()
 	return open, nil
 }
 

@@ -3,6 +3,7 @@ package localapi
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // HaloBackend is the part of a Backend that is about the person.
@@ -19,6 +20,14 @@ type HaloBackend interface {
 	WordsWritten(ctx context.Context) (Halo, error)
 	// RenameDevice takes the name of a device or the first digits of its key.
 	RenameDevice(ctx context.Context, device, name string) (Halo, error)
+	// RevokeDevice ends a device of the person for ever, named like that.
+	RevokeDevice(ctx context.Context, device string) (Halo, error)
+	// InviteDevice makes an invitation for another device of the person. Its door
+	// is asked about like that of a PIN invitation to a space.
+	InviteDevice(ctx context.Context) (Invitation, error)
+	// JoinDevice makes this device one of the inviter's own, instead of that of an
+	// identity which is in no space. It returns when the person's spaces are known.
+	JoinDevice(ctx context.Context, req JoinDeviceRequest, progress func(JoinStep)) (Halo, error)
 }
 
 // A Gate is a Backend that is sometimes locked.
@@ -52,6 +61,7 @@ type HaloDevice struct {
 	Key     string `json:"key"`
 	Name    string `json:"name"`
 	Self    bool   `json:"self"`
+	Online  bool   `json:"online"` // connected with this device now
 	Revoked bool   `json:"revoked"`
 }
 
@@ -66,6 +76,36 @@ type ProtectRequest struct {
 type RenameRequest struct {
 	Device string `json:"device"`
 	Name   string `json:"name"`
+}
+
+// JoinDeviceRequest accepts an invitation for a device.
+type JoinDeviceRequest struct {
+	Invitation string        `json:"invitation"` // its URL
+	PIN        string        `json:"pin,omitempty"`
+	Name       string        `json:"name,omitempty"`       // of the device; empty: that of the host
+	Protection string        `json:"protection,omitempty"` // of the keys, as for a new identity
+	Passphrase []byte        `json:"passphrase,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // how long to wait for the inviter; zero: for ever
+}
+
+// InviteDevice makes an invitation for another device of the person.
+func (c Client) InviteDevice(ctx context.Context) (i Invitation, err error) {
+	return i, c.do(ctx, "POST", "/v1/halo/device/invite", nil, &i)
+}
+
+// RevokeDevice ends a device of the person for ever.
+func (c Client) RevokeDevice(ctx context.Context, device string) (h Halo, err error) {
+	return h, c.do(ctx, "POST", "/v1/halo/device/revoke", device, &h)
+}
+
+// JoinDevice makes this device one of the inviter's own. It calls progress with
+// what it is waiting for.
+func (c Client) JoinDevice(ctx context.Context, req JoinDeviceRequest, progress func(JoinStep)) (Halo, error) {
+	res, err := c.send(ctx, "POST", "/v1/halo/device/join", req)
+	if err != nil {
+		return Halo{}, err
+	}
+	return answers[Halo](c, res, progress)
 }
 
 // Halo tells about the person.
@@ -106,7 +146,7 @@ func (c Client) RenameDevice(ctx context.Context, req RenameRequest) (h Halo, er
 // needsNoKeys lists the requests that a locked daemon answers, too.
 func needsNoKeys(path string) bool {
 	switch path {
-	case "/v1/status", "/v1/down", "/v1/online", "/v1/halo", "/v1/halo/lock", "/v1/halo/unlock":
+	case "/v1/status", "/v1/down", "/v1/online", "/v1/halo", "/v1/halo/lock", "/v1/halo/unlock", "/v1/halo/device/join":
 		return true
 	}
 	return false
@@ -142,6 +182,9 @@ func haloRoutes(b HaloBackend) map[string]http.Handler {
 			return b.RecoveryWords(r.Context(), passphrase)
 		}),
 		"POST /v1/halo/recovery/written": call(func(r *http.Request) (any, error) { return b.WordsWritten(r.Context()) }),
+		"POST /v1/halo/device/invite":    call(func(r *http.Request) (any, error) { return b.InviteDevice(r.Context()) }),
+		"POST /v1/halo/device/revoke":    with(b, HaloBackend.RevokeDevice),
+		"POST /v1/halo/device/join":      stream(b, HaloBackend.JoinDevice),
 		"POST /v1/halo/rename": call(func(r *http.Request) (any, error) {
 			var req RenameRequest
 			if err := body(r, &req); err != nil {

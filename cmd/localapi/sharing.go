@@ -42,6 +42,7 @@ const (
 	KindLink     = "link"     // whoever has the URL is let in by any member's device
 	KindPIN      = "pin"      // whoever has the URL and the PIN, by the device that made it
 	KindReceived = "received" // somebody has sent it to us
+	KindDevice   = "device"   // makes a device one of ours, with a PIN
 )
 
 // States of an Invitation.
