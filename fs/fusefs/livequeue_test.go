@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/echofs/echofs/fs/vfs"
 )
@@ -186,11 +187,19 @@ func TestLiveBounded(t *testing.T) {
 func TestLiveBackOff(t *testing.T) {
 	w := &fakeWorker{fail: os.ErrDeadlineExceeded}
 	liven(t, w, func(l *live) {
-		synctest.Wait() // the first one is there
+		synctest.Wait()   // the first one is there
+		var mu sync.Mutex // guards starts and lost
 		starts, lost := 0, map[string]int{}
 		launch := l.launch
-		l.launch = func(ctx context.Context) (worker, error) { starts++; return launch(ctx) }
+		l.launch = func(ctx context.Context) (worker, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			starts++
+			return launch(ctx)
+		}
 		l.lost = func(changes []vfs.Invalidation) {
+			mu.Lock()
+			defer mu.Unlock()
 			for _, c := range changes {
 				lost[c.Name]++
 			}
@@ -198,19 +207,17 @@ func TestLiveBackOff(t *testing.T) {
 		l.setSlow(true) // or the kernel would hear of the names from the helper only
 		_, mark := l.announce([]vfs.Invalidation{deleted("a"), deleted("b"), deleted("c")})
 		l.told(mark)
-		synctest.Wait()
-		if starts != 0 || len(lost) != 1 || lost["a"] != 1 {
-			t.Errorf("%d starts, %v lost, at once", starts, lost)
-		}
-		wait(minPause + 2*minPause)
-		synctest.Wait()
-		if starts != 2 || len(lost) != 2 {
-			t.Errorf("%d starts, %v lost", starts, lost)
-		}
-		wait(10 * maxPause)
-		synctest.Wait()
-		if starts != 6 || len(lost) != 3 || len(l.names) > 0 {
-			t.Errorf("in the end %d starts, %v lost, %v left", starts, lost, l.names)
+		for _, want := range []struct {
+			after        time.Duration
+			starts, lost int
+		}{{0, 0, 1}, {minPause + 2*minPause, 2, 2}, {10 * maxPause, 6, 3}} {
+			wait(want.after)
+			synctest.Wait()
+			mu.Lock()
+			if starts != want.starts || len(lost) != want.lost {
+				t.Errorf("after %v: %d starts, %v lost", want.after, starts, lost)
+			}
+			mu.Unlock()
 		}
 	})
 }
