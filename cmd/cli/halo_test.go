@@ -165,7 +165,7 @@ func TestHaloCompletion(t *testing.T) {
 		"halo":                   "info\ncreate\nlock\nunlock\nprotect\nrecovery\ndevice\n",
 		"halo protect":           "passphrase\nkeyring\nfile\n",
 		"halo create --protect":  "passphrase\nkeyring\nfile\n",
-		"halo device":            "list\nrename\n",
+		"halo device":            "invite\njoin\nlist\nrename\nrevoke\n",
 		"halo device rename":     "desk\n",
 		"halo device rename one": "",
 		"halo info":              "",

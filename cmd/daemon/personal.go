@@ -265,6 +265,9 @@ func (d *daemon) follow(ctx context.Context, id identity.ID, rec record) error {
 // ownPeers returns the devices of the person that are connected.
 func (d *daemon) ownPeers() map[identity.PublicKey]bool {
 	peers := map[identity.PublicKey]bool{}
+	if d.mesh == nil {
+		return peers
+	}
 	for _, l := range d.mesh.Links() {
 		if l.State == mesh.Up && l.Identity == d.device.Identity() {
 			peers[l.Device] = true
