@@ -127,7 +127,7 @@ func (d *Device) Has(want ...string) {
 
 // A person with a laptop and a phone sees the same spaces on both, whoever made
 // or joined them, and writes on both.
-func TestTwoDevices(t *testing.T) {
+func TestLaptopAndPhone(t *testing.T) {
 	w := NewWorld(t)
 	laptop, bob := w.Up("laptop"), w.Up("bob")
 	laptop.Run("space", "create", "mine")
