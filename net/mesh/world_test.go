@@ -21,7 +21,11 @@ import (
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv("ECHOFS_TEST_PEER"); url != "" {
-		runAsPeer(url)
+		silence, err := time.ParseDuration(os.Getenv("ECHOFS_TEST_SILENCE"))
+		if err != nil {
+			panic(err)
+		}
+		runAsPeer(url, silence)
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -158,11 +162,12 @@ func await[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
-// child starts a process with a mesh in it, always the same device.
-func child(t *testing.T, url string) *exec.Cmd {
+// child starts a process with a mesh in it, always the same device, which gives
+// a link up after that silence.
+func child(t *testing.T, url string, silence time.Duration) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), "ECHOFS_TEST_PEER="+url)
+	c.Env = append(os.Environ(), "ECHOFS_TEST_PEER="+url, "ECHOFS_TEST_SILENCE="+silence.String())
 	c.Stderr = os.Stderr
 	stdin, err := c.StdinPipe()
 	if err != nil {
@@ -190,12 +195,12 @@ func (o *ones) Read(p []byte) (int, error) {
 }
 
 // runAsPeer is what the child does.
-func runAsPeer(url string) {
+func runAsPeer(url string, silence time.Duration) {
 	d, err := identity.NewDevice(&ones{}, "child")
 	if err != nil {
 		panic(err)
 	}
-	m := New(Config{Device: d, Signal: []string{url}, Heartbeat: 200 * time.Millisecond, Silence: time.Second})
+	m := New(Config{Device: d, Signal: []string{url}, Heartbeat: 200 * time.Millisecond, Silence: silence})
 	m.Join([32]byte{1}, handler(func(ctx context.Context, l *Link) error {
 		_, err := io.Copy(l.Sync, l.Sync)
 		return err

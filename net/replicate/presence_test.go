@@ -11,10 +11,10 @@ import (
 	"github.com/echofs/echofs/net/wire"
 )
 
-// await waits until r sees exactly these, as "name device file".
+// awaitHere waits until r sees exactly these, as "name device file".
 func awaitHere(t *testing.T, r *Replicator, want ...string) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(5 * time.Minute)
 	for {
 		var got []string
 		for _, p := range r.Here() {
