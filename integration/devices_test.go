@@ -98,6 +98,7 @@ func (d *Device) Devices() (names []string) {
 // Owns waits until the person has these devices.
 func (d *Device) Owns(want ...string) {
 	d.w.t.Helper()
+	slices.Sort(want) // what the machine is called is anywhere in the order
 	d.w.Eventually(fmt.Sprintf("at %s the devices are %q", d.name, want), func() error {
 		if got := d.Devices(); !slices.Equal(got, want) {
 			return fmt.Errorf("they are %q", got)
