@@ -146,6 +146,8 @@ func (c *command) offerValues(ctx context.Context, home, option string) {
 		c.offer("reader", "editor", "admin")
 	case "protect":
 		c.offer("passphrase", "keyring", "file")
+	case "share-activity":
+		c.offer("on", "off")
 	case "log":
 		c.offer("debug", "info", "warn", "error")
 	case "space":

@@ -39,9 +39,9 @@ func (c *command) spaceMembers() *cli.Command {
 				case m.Online:
 					state = "connected"
 				}
-				rows[i] = []string{m.Name, m.Role, state, fmt.Sprint(len(m.Devices)), m.Identity[:min(16, len(m.Identity))]}
+				rows[i] = []string{m.Name, m.Role, state, fmt.Sprint(len(m.Devices)), hereOn(m.Here), m.Identity[:min(16, len(m.Identity))]}
 			}
-			c.ui.table([]string{"NAME", "ROLE", "STATE", "DEVICES", "IDENTITY"}, rows)
+			c.ui.table([]string{"NAME", "ROLE", "STATE", "DEVICES", "HERE ON", "IDENTITY"}, rows)
 			return nil
 		},
 	})

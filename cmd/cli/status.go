@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -61,16 +62,23 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 		}
 	}
 	if len(s.Links) > 0 {
-		rows := make([][]string, len(s.Links))
+		rows, looks := make([][]string, len(s.Links)), anybodyLooks(s.Links)
 		for i, l := range s.Links {
 			note := l.Error
 			if note == "" {
 				note = l.RTT
 			}
-			rows[i] = []string{l.Name, l.Space, l.State, ago(now, l.Since), note}
+			rows[i] = []string{l.Name, cmp.Or(l.DeviceName, "-"), l.Space, l.State, ago(now, l.Since), note}
+			if looks {
+				rows[i] = append(rows[i], cmp.Or(l.File, "-"))
+			}
+		}
+		header := []string{"PEER", "DEVICE", "SPACE", "STATE", "FOR", "RTT"}
+		if looks {
+			header = append(header, "LOOKS AT")
 		}
 		c.ui.printf("\n")
-		c.ui.table([]string{"PEER", "SPACE", "STATE", "FOR", "RTT"}, rows)
+		c.ui.table(header, rows)
 	}
 	for _, in := range s.Received {
 		c.ui.printf("\n%s invites you to %s: echofs space join %s\n", clean(in.By), clean(in.Space), quoted(in.Space))

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 	return localapi.Status{
 		Version: d.Version, PID: os.Getpid(), Started: d.started,
 		Home: d.Home, Mount: d.mount, HTTP: d.web.Addr().String(),
-		Identity: d.device.Identity().String(), Device: d.device.Key().String(), Name: d.device.Name(),
+		Identity: d.device.Identity().String(), Device: d.device.Key().String(), Name: d.personName(),
 		Online: d.mesh.Online(), Signal: d.signalURLs(),
 		Spaces: spaces, Links: d.links(), Problems: d.problems.all(), Received: d.received(),
 	}, nil
@@ -47,9 +48,10 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 
 // links tells about the peers, with the names of the spaces that connect them.
 func (d *daemon) links() []localapi.Link {
-	names := map[[32]byte]string{}
+	names, people := map[[32]byte]string{}, map[linkEnd]peer{}
 	for _, s := range d.sorted() {
 		names[s.ID()] = s.Name()
+		d.peersOf(s, people)
 	}
 	links := []localapi.Link{}
 	for _, l := range d.mesh.Links() {
@@ -59,6 +61,12 @@ func (d *daemon) links() []localapi.Link {
 		link := localapi.Link{
 			Name: l.Name, Device: l.Device.String(), Space: names[l.Swarm],
 			State: string(l.State), Since: l.Since,
+		}
+		if p, known := people[linkEnd{l.Swarm, l.Device}]; known {
+			link.Name, link.DeviceName = cmp.Or(p.name, link.Name), p.device
+			if l.State == mesh.Up {
+				link.File = p.file
+			}
 		}
 		if !l.Identity.IsZero() {
 			link.Identity = l.Identity.String()
@@ -83,6 +91,7 @@ func (d *daemon) Down(context.Context) error {
 // SetOnline connects the device, or cuts it off, and remembers that.
 func (d *daemon) SetOnline(ctx context.Context, online bool) (localapi.Status, error) {
 	d.mu.Lock()
+	was := !d.settings.Offline
 	d.settings.Offline = !online
 	err := d.settings.save(d.Home)
 	d.mu.Unlock()
@@ -92,7 +101,11 @@ func (d *daemon) SetOnline(ctx context.Context, online bool) (localapi.Status, e
 	d.gate.RLock()
 	defer d.gate.RUnlock()
 	if d.device != nil {
+		if online && !was {
+			d.arrived()
+		}
 		d.mesh.SetOnline(online)
+		d.tellPeers()
 	}
 	return d.status(ctx)
 }

@@ -51,6 +51,8 @@ type settings struct {
 	Guests  []string `json:"guests,omitempty"`  // of those we invited
 	Offline bool     `json:"offline,omitempty"` // `echofs offline` holds over a restart
 
+	ShareActivity bool `json:"shareActivity,omitempty"` // tell others which file is looked at
+
 	Names map[string]string `json:"names,omitempty"` // of the spaces, by ID, for when one cannot be opened
 }
 

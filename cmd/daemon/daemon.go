@@ -68,6 +68,8 @@ type daemon struct {
 
 	making sync.Mutex // held from choosing the name of a new space until it is one of spaces; before mu
 
+	profiles sync.Mutex // held while the profile is changed or published; before mu
+
 	boxes sync.Mutex // held from reading the letters of a space until they are written; after mu
 
 	mu       sync.Mutex // guards what follows
@@ -79,6 +81,8 @@ type daemon struct {
 	left     map[identity.ID]*openSpace    // spaces that were left, which go on telling so
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended
 	broken   []brokenSpace
+	here     time.Time // since when this device is in reach of others
+	profile  *profile  // as it is kept in the home; nil: it was not read yet
 }
 
 // Run is the daemon. It calls ready once everything is up, and returns after

@@ -31,7 +31,7 @@ func (d *daemon) membersOf(s *openSpace) []localapi.Member {
 			online[l.Identity] = true
 		}
 	}
-	members := []localapi.Member{}
+	members, here := []localapi.Member{}, d.presences(s, d.device)
 	for _, m := range s.Members() {
 		self := m.Identity == d.device.Identity()
 		devices := make([]string, len(m.Devices))
@@ -40,7 +40,7 @@ func (d *daemon) membersOf(s *openSpace) []localapi.Member {
 		}
 		members = append(members, localapi.Member{
 			Name: m.Name, Identity: m.Identity.String(), Role: m.Role.String(),
-			Devices: devices, Self: self, Online: self || online[m.Identity],
+			Devices: devices, Self: self, Online: self || online[m.Identity], Here: here[m.Identity],
 		})
 	}
 	return members

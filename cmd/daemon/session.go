@@ -49,7 +49,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 	d.mu.Unlock()
 	d.vfs = vfs.New(vfs.Config{
 		Dir: filepath.Join(d.Home, "scratch"), Log: d.part("vfs"),
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Who: d.who(device),
 	})
 	closers = append(closers, d.closeSpaces)
 	if err := d.openAll(); err != nil {
@@ -71,6 +71,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 		return err
 	}
 	stop(start(ctx, "keeper", d.fail, d.keep))
+	stop(start(ctx, "keeper of people", d.fail, d.keepPeople))
 	stop(start(ctx, "keeper of your own space", d.fail, d.keepPersonal))
 
 	d.mu.Lock()

@@ -37,6 +37,9 @@ type openSpace struct {
 	guests map[[32]byte]guest  // invitations, by topic
 	mail   map[[32]byte]func() // boxes of letters that are served, by topic; leaves them
 	pins   *admission.Ledger   // nil: it cannot be read
+
+	replica *replicate.Replicator // nil before joinTopics
+	told    replicate.Presence    // what peers are told of this device
 }
 
 // A brokenSpace is one that could not be opened. The daemon goes on without it.
@@ -168,7 +171,7 @@ func (d *daemon) joinTopics() {
 // replicateLocked connects a space with its other devices.
 func (d *daemon) replicateLocked(s *openSpace) {
 	r := replicate.New(s.Space, d.part("replicate"))
-	s.synced = r.Synced()
+	s.synced, s.replica = r.Synced(), r
 	meet, leave := d.mesh.Gather(s.ID(), r)
 	s.leave = leave
 	stopTending := start(d.ctx, "meetings of space "+s.ID().Short(), d.fail, func(ctx context.Context) error {

@@ -22,4 +22,5 @@ type Backend interface {
 	Membership
 	History
 	HaloBackend
+	People
 }

@@ -18,6 +18,7 @@ import (
 // fake answers with what the caller sent, so that a test sees both directions.
 type fake struct {
 	HaloBackend
+	People
 	err  error
 	down chan struct{}
 }

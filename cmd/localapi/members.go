@@ -27,6 +27,8 @@ type Member struct {
 	Devices  []string `json:"devices"`
 	Self     bool     `json:"self"`
 	Online   bool     `json:"online"` // one of its devices is connected, or it is ours
+
+	Here []Presence `json:"here,omitempty"` // its devices that are here
 }
 
 // MemberRequest asks for something that concerns one member.

@@ -53,14 +53,17 @@ type Space struct {
 
 // Link is a connection, or an attempt at one, to another device.
 type Link struct {
-	Name     string    `json:"name"`
-	Identity string    `json:"identity"`
-	Device   string    `json:"device"`
-	Space    string    `json:"space"` // empty while it serves an invitation
-	State    string    `json:"state"`
-	Since    time.Time `json:"since"`
-	RTT      string    `json:"rtt"`
-	Error    string    `json:"error,omitempty"`
+	Name     string `json:"name"`
+	Identity string `json:"identity"`
+	Device   string `json:"device"`
+	Space    string `json:"space"` // empty while it serves an invitation
+	// DeviceName and File are known while the peer is here; see Presence.
+	DeviceName string    `json:"deviceName,omitempty"`
+	File       string    `json:"file,omitempty"`
+	State      string    `json:"state"`
+	Since      time.Time `json:"since"`
+	RTT        string    `json:"rtt"`
+	Error      string    `json:"error,omitempty"`
 }
 
 // Problem is something a person should know of, with what to do about it.

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/echofs/echofs/cmd/localapi"
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+)
+
+const (
+	// profileName is the Local value of a space that says which profile this
+	// device has published there.
+	profileName = "profile"
+	maxProfile  = 2*credential.MaxPicture + 4096
+)
+
+// A profile is what the person wants to be known as in all spaces. Each space has
+// a copy, a PROFILE_SET; this device writes one where it has not done so for this
+// very profile. It does so once, so that two devices never argue.
+type profile struct {
+	Name    string `json:"name,omitempty"` // empty: as the identity was named
+	Picture []byte `json:"picture,omitempty"`
+}
+
+// mark tells profiles apart.
+func (p profile) mark() [32]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s", len(p.Name), p.Name)
+	h.Write(p.Picture)
+	return [32]byte(h.Sum(nil))
+}
+
+func (p profile) empty() bool { return p.Name == "" && len(p.Picture) == 0 }
+
+func profilePath(home string) string { return filepath.Join(home, "profile.json") }
+
+// loadProfile reads the profile of a home; without one it is empty.
+func loadProfile(home string) (p profile, err error) {
+	f, err := os.Open(profilePath(home))
+	if errors.Is(err, os.ErrNotExist) {
+		return p, nil
+	}
+	if err == nil {
+		defer f.Close()
+		p, err = decodeProfile(f)
+	}
+	if err != nil {
+		return profile{}, fmt.Errorf("the profile in %s cannot be read: %w", profilePath(home), err)
+	}
+	return p, nil
+}
+
+func decodeProfile(r io.Reader) (p profile, err error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxProfile+1))
+	if err == nil && len(data) > maxProfile {
+		err = fmt.Errorf("more than %d bytes", maxProfile)
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &p)
+	}
+	if err == nil {
+		err = identity.CheckName(p.Name)
+	}
+	if err == nil && len(p.Picture) > 0 {
+		_, err = pictureType(p.Picture)
+	}
+	if err != nil {
+		return profile{}, err
+	}
+	return p, nil
+}
+
+// save replaces the file at once, or not at all.
+func (p profile) save(home string) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encoding the profile: %w", err)
+	}
+	path := profilePath(home)
+	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("keeping the profile: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("keeping the profile: %w", err)
+	}
+	return nil
+}
+
+var errPicture = errors.New("not a PNG, JPEG or WebP picture")
+
+// pictureType tells what kind of picture it is by its first bytes.
+func pictureType(data []byte) (string, error) {
+	if len(data) > credential.MaxPicture {
+		return "", fmt.Errorf("it has %d bytes, and at most %d are allowed", len(data), credential.MaxPicture)
+	}
+	switch {
+	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
+		return "png", nil
+	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
+		return "jpeg", nil
+	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
+		return "webp", nil
+	}
+	return "", errPicture
+}
+
+// Profile tells what the person says of themselves.
+func (d *daemon) Profile(context.Context) (localapi.Profile, error) {
+	p, err := d.wanted()
+	if err != nil {
+		return localapi.Profile{}, d.profileError(err)
+	}
+	d.mu.Lock()
+	share := d.settings.ShareActivity
+	d.mu.Unlock()
+	out := localapi.Profile{
+		Identity: d.device.Identity().String(), Name: cmp.Or(p.Name, d.device.Name()),
+		Picture: p.Picture, ShareActivity: share,
+	}
+	if len(p.Picture) > 0 {
+		if out.PictureType, err = pictureType(p.Picture); err != nil {
+			return out, d.profileError(err)
+		}
+	}
+	return out, nil
+}
+
+func (d *daemon) profileError(err error) error {
+	return &localapi.Error{Code: localapi.Failed, Message: err.Error(), Next: "remove " + profilePath(d.Home) + " and set the profile again", Err: err}
+}
+
+// SetProfile changes the profile, and publishes it in all spaces.
+func (d *daemon) SetProfile(ctx context.Context, req localapi.ProfileRequest) (localapi.Profile, error) {
+	if req.Name != nil {
+		if err := identity.CheckName(*req.Name); err != nil || *req.Name == "" {
+			return localapi.Profile{}, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("nobody can be called %q", *req.Name), Next: "for example --name ann", Err: err}
+		}
+	}
+	if req.Picture != nil && len(*req.Picture) > 0 {
+		if _, err := pictureType(*req.Picture); err != nil {
+			return localapi.Profile{}, &localapi.Error{Code: localapi.Usage, Message: "that cannot be your picture: " + err.Error(), Next: "make it smaller, for example: convert photo.jpg -resize 128x128 -quality 70 picture.jpg", Err: err}
+		}
+	}
+	if req.ShareActivity != nil {
+		d.mu.Lock()
+		d.settings.ShareActivity = *req.ShareActivity
+		err := d.settings.save(d.Home)
+		d.mu.Unlock()
+		if err != nil {
+			return localapi.Profile{}, err
+		}
+		d.tellPeers()
+	}
+	if req.Name != nil || req.Picture != nil {
+		if err := d.changeProfile(req); err != nil {
+			return localapi.Profile{}, err
+		}
+	}
+	return d.Profile(ctx)
+}
+
+func (d *daemon) changeProfile(req localapi.ProfileRequest) error {
+	d.profiles.Lock()
+	defer d.profiles.Unlock()
+	p, err := d.wanted()
+	if err != nil {
+		p = profile{} // what cannot be read is set anew
+	}
+	if req.Name != nil {
+		p.Name = *req.Name
+	}
+	if req.Picture != nil {
+		p.Picture = *req.Picture
+	}
+	if err := p.save(d.Home); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.profile = &p
+	d.mu.Unlock()
+	return d.publishProfile(p, true)
+}
+
+// wanted is the profile that all spaces should have.
+func (d *daemon) wanted() (profile, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.profile == nil {
+		p, err := loadProfile(d.Home)
+		if err != nil {
+			return p, err
+		}
+		d.profile = &p
+	}
+	return *d.profile, nil
+}
+
+// personName is what the person wants to be called.
+func (d *daemon) personName() string {
+	p, err := d.wanted()
+	if err != nil {
+		return d.device.Name()
+	}
+	return cmp.Or(p.Name, d.device.Name())
+}
+
+// spreadProfile publishes the profile where this device has not done so.
+func (d *daemon) spreadProfile() error {
+	d.profiles.Lock()
+	defer d.profiles.Unlock()
+	p, err := d.wanted()
+	if err != nil {
+		return err
+	}
+	return d.publishProfile(p, false)
+}
+
+// publishProfile has the spaces know a profile. Without again those are left out
+// where this device has published it before. d.profiles is held.
+func (d *daemon) publishProfile(p profile, again bool) error {
+	mark := p.mark()
+	var errs []error
+	for _, s := range d.sorted() {
+		if s.Standing() != space.Present {
+			continue
+		}
+		was, err := s.Local(profileName)
+		if err == nil && (again || !bytes.Equal(was, mark[:])) && !(p.empty() && was == nil) {
+			if err = d.publishIn(s, p); err == nil {
+				err = s.PutLocal(profileName, mark[:])
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("in %s: %w", s.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) publishIn(s *openSpace, p profile) error {
+	p.Name = cmp.Or(p.Name, d.device.Name())
+	for _, m := range s.Members() {
+		if m.Identity == d.device.Identity() && (m.Name != p.Name || !bytes.Equal(m.Picture, p.Picture)) {
+			if err := s.SetProfile(p.Name, p.Picture); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
