@@ -221,7 +221,7 @@ func (d *daemon) keepNewcomer(n newcomer, req localapi.JoinDeviceRequest) error 
 	}
 	err := makePersonal(d.personalDir(), func(cfg space.Config) (*space.Space, error) {
 		cfg.Device = n.device
-		return space.Join(cfg, personalName, [][]byte{n.gift.Genesis}, n.gift.Keys...)
+		return joinAsDevice(cfg, personalName, [][]byte{n.gift.Genesis}, n.gift.Keys)
 	})
 	if err != nil {
 		return fmt.Errorf("keeping what your devices share: %w", err)

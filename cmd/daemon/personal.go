@@ -253,13 +253,27 @@ func (d *daemon) follow(ctx context.Context, id identity.ID, rec record) error {
 	}
 	name := d.freeName("", rec.Name, id)
 	_, err = d.newSpace(func(cfg space.Config) (*space.Space, error) {
-		return space.Join(cfg, name, rec.Credentials, rec.Keys...)
+		return joinAsDevice(cfg, name, rec.Credentials, rec.Keys)
 	})
 	if err != nil {
 		return fmt.Errorf("joining %s, in which you are on another device: %w", rec.Name, err)
 	}
 	d.log.Info("a space in which you are on another device", "space", name)
 	return nil
+}
+
+// joinAsDevice makes this device's copy of a space that another device of the
+// person is in. If the credentials make the person a member, this device may
+// write at once.
+func joinAsDevice(cfg space.Config, name string, creds [][]byte, keys []feed.Key) (*space.Space, error) {
+	s, err := space.Join(cfg, name, creds, keys...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Prove(); err != nil && !errors.Is(err, space.ErrNotAllowed) {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // ownPeers returns the devices of the person that are connected.
