@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/echofs/echofs/crdt/blob"
@@ -81,6 +80,36 @@ func (s *Space) learn(keys ...feed.Key) error {
 	return nil
 }
 
+// maxVoidKeys is how large a ring may be that still takes keys which no rotation
+// in force names: the rest is for those that are written with.
+const maxVoidKeys = feed.MaxKeys / 2
+
+// fitting returns those of keys that the ring has a place for: all that a
+// rotation in force names, and, of those that may be named otherwise, few. The
+// caller holds write.
+func (s *Space) fitting(keys []feed.Key, may func([8]byte) bool) (out []feed.Key) {
+	inForce := make(map[[8]byte]bool)
+	for _, e := range s.members.Epochs() {
+		inForce[e.KeyID] = true
+	}
+	ring := s.Keyring()
+	others := max(0, maxVoidKeys-ring.Len())
+	for _, k := range keys {
+		id := k.ID()
+		if _, have := ring.Get(id); have {
+			continue
+		}
+		if !inForce[id] {
+			if others == 0 || !may(id) {
+				continue
+			}
+			others--
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
 // AddKeys takes keys that a member handed over. One that no rotation names is
 // left out: a ring has room for few.
 func (s *Space) AddKeys(keys []feed.Key) error {
@@ -90,12 +119,8 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 		return ErrClosed
 	}
 	before := s.Keyring().Len()
-	named := make(map[[8]byte]bool)
-	for _, e := range s.members.Epochs() {
-		named[e.KeyID] = true
-	}
-	keys = slices.DeleteFunc(slices.Clone(keys), func(k feed.Key) bool { return !named[k.ID()] })
-	err := s.learn(keys...)
+	named := s.members.KeyIDs()
+	err := s.learn(s.fitting(keys, func(id [8]byte) bool { return named[id] })...)
 	if err == nil && s.Keyring().Len() > before {
 		err = trouble(s.retryWaiting())
 		s.docs.trim()
@@ -137,7 +162,7 @@ func (s *Space) openEpochs() error {
 			if err != nil {
 				s.complain("earlier keys of the space cannot be read", "space", s.name, "by", e.By.Short(), "err", err)
 			}
-			keys = append(keys, prev.Keys()...)
+			keys = append(keys, s.fitting(prev.Keys(), func([8]byte) bool { return true })...)
 		}
 		if err := s.learn(keys...); err != nil {
 			return err

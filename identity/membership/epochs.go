@@ -85,6 +85,18 @@ func (s *State) Epochs() []Epoch {
 	return epochs
 }
 
+// KeyIDs returns the keys that a KEY_EPOCH of the set names, in force or not:
+// somebody may have written under a key before they heard that it is void.
+func (s *State) KeyIDs() map[[8]byte]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make(map[[8]byte]bool, len(s.epochs))
+	for _, n := range s.epochs {
+		ids[n.epoch.KeyID] = true
+	}
+	return ids
+}
+
 // take adds what one KEY_EPOCH seals, if none before it has.
 func (e *Epoch) take(body *credential.EpochBody) {
 	if e.Prev == nil {
