@@ -158,3 +158,39 @@ func TestPeople(t *testing.T) {
 	}
 	alice.Who("notes", "Alice Lee", "bob", "carol")
 }
+
+// called waits until the profile of a device's person has that name, and the only
+// member of a space too.
+func (d *Device) called(name, space string) {
+	d.w.t.Helper()
+	d.w.Eventually(d.name+"'s person is called "+name, func() error {
+		var profile struct{ Name string }
+		if d.asks(&profile, "halo", "profile"); profile.Name != name {
+			return fmt.Errorf("it is %q", profile.Name)
+		}
+		return nil
+	})
+	d.Counts(space, name+" admin")
+}
+
+// TestProfileOnAllDevices: what is changed on one device of a person is so on the
+// others, and in the spaces that they make. The last change counts.
+func TestProfileOnAllDevices(t *testing.T) {
+	w := NewWorld(t)
+	laptop := w.Up("laptop")
+	laptop.Run("halo", "profile", "--name", "Ann")
+	laptop.Run("space", "create", "one")
+	phone := w.Device("phone")
+	phone.Becomes(laptop)
+	phone.Has("one")
+	phone.called("Ann", "one")
+	phone.Run("space", "create", "two")
+	phone.called("Ann", "two")
+	phone.Run("halo", "profile", "--name", "Ann Lee")
+	laptop.called("Ann Lee", "one")
+	laptop.Run("halo", "profile", "--name", "Ann")
+	phone.called("Ann", "two")
+	laptop.Has("one", "two")
+	laptop.Who("one", "Ann", "Ann")
+	phone.Who("one", "Ann", "Ann")
+}

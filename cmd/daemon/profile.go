@@ -27,10 +27,12 @@ const (
 
 // A profile is what the person wants to be known as in all spaces. Each space has
 // a copy, a PROFILE_SET; this device writes one where it has not done so for this
-// very profile. It does so once, so that two devices never argue.
+// very profile. It does so once, so that two devices never argue. What another
+// device of the person changes comes by the copy in the HALO space.
 type profile struct {
-	Name    string `json:"name,omitempty"` // empty: as the identity was named
-	Picture []byte `json:"picture,omitempty"`
+	Identity string `json:"identity"`       // whose it is
+	Name     string `json:"name,omitempty"` // empty: as the identity was named
+	Picture  []byte `json:"picture,omitempty"`
 }
 
 // mark tells profiles apart.
@@ -175,7 +177,7 @@ func (d *daemon) changeProfile(req localapi.ProfileRequest) error {
 	defer d.profiles.Unlock()
 	p, err := d.wanted()
 	if err != nil {
-		p = profile{} // what cannot be read is set anew
+		p = profile{Identity: d.device.Identity().String()} // what cannot be read is set anew
 	}
 	if req.Name != nil {
 		p.Name = *req.Name
@@ -183,12 +185,9 @@ func (d *daemon) changeProfile(req localapi.ProfileRequest) error {
 	if req.Picture != nil {
 		p.Picture = *req.Picture
 	}
-	if err := p.save(d.Home); err != nil {
+	if err := d.keepProfile(p); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.profile = &p
-	d.mu.Unlock()
 	return d.publishProfile(p, true)
 }
 
@@ -203,7 +202,21 @@ func (d *daemon) wanted() (profile, error) {
 		}
 		d.profile = &p
 	}
+	who := d.device.Identity().String()
+	if d.profile.Identity != who { // this device was somebody else's
+		return profile{Identity: who}, nil
+	}
 	return *d.profile, nil
+}
+
+func (d *daemon) keepProfile(p profile) error {
+	if err := p.save(d.Home); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.profile = &p
+	return nil
 }
 
 // personName is what the person wants to be called.
@@ -220,10 +233,55 @@ func (d *daemon) spreadProfile() error {
 	d.profiles.Lock()
 	defer d.profiles.Unlock()
 	p, err := d.wanted()
+	if err == nil {
+		p, err = d.adoptProfile(p)
+	}
 	if err != nil {
 		return err
 	}
 	return d.publishProfile(p, false)
+}
+
+// adoptProfile takes over what another device of the person has put into the HALO
+// space: what is there and is not what this device has put there, nor is still to
+// put there. d.profiles is held.
+func (d *daemon) adoptProfile(p profile) (profile, error) {
+	own := d.own()
+	if own == nil || own.Standing() != space.Present {
+		return p, nil
+	}
+	mark := p.mark()
+	was, err := own.Local(profileName)
+	if err != nil {
+		return p, err
+	}
+	for _, m := range own.Members() {
+		there := profile{Identity: p.Identity, Name: m.Name, Picture: m.Picture}
+		set := m.Name != d.device.Name() || len(m.Picture) > 0
+		switch {
+		case m.Identity != d.device.Identity(), there.same(p, d.device.Name()):
+			continue
+		case was == nil && set, was != nil && bytes.Equal(was, mark[:]):
+		default:
+			continue
+		}
+		if len(there.Picture) > 0 {
+			if _, err := pictureType(there.Picture); err != nil {
+				return p, nil // of a later release
+			}
+		}
+		if err := d.keepProfile(there); err != nil {
+			return p, err
+		}
+		mark = there.mark()
+		return there, own.PutLocal(profileName, mark[:])
+	}
+	return p, nil
+}
+
+// same reports whether two profiles of somebody with that name look the same.
+func (p profile) same(o profile, name string) bool {
+	return cmp.Or(p.Name, name) == cmp.Or(o.Name, name) && bytes.Equal(p.Picture, o.Picture)
 }
 
 // publishProfile has the spaces know a profile. Without again those are left out
@@ -231,7 +289,11 @@ func (d *daemon) spreadProfile() error {
 func (d *daemon) publishProfile(p profile, again bool) error {
 	mark := p.mark()
 	var errs []error
-	for _, s := range d.sorted() {
+	all := d.sorted()
+	if own := d.own(); own != nil {
+		all = append(all, own)
+	}
+	for _, s := range all {
 		if s.Standing() != space.Present {
 			continue
 		}
@@ -249,10 +311,10 @@ func (d *daemon) publishProfile(p profile, again bool) error {
 }
 
 func (d *daemon) publishIn(s *openSpace, p profile) error {
-	p.Name = cmp.Or(p.Name, d.device.Name())
+	name := d.device.Name()
 	for _, m := range s.Members() {
-		if m.Identity == d.device.Identity() && (m.Name != p.Name || !bytes.Equal(m.Picture, p.Picture)) {
-			if err := s.SetProfile(p.Name, p.Picture); err != nil {
+		if m.Identity == d.device.Identity() && !p.same(profile{Name: m.Name, Picture: m.Picture}, name) {
+			if err := s.SetProfile(cmp.Or(p.Name, name), p.Picture); err != nil {
 				return err
 			}
 		}
