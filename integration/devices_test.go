@@ -126,15 +126,6 @@ func (d *Device) Has(want ...string) {
 	})
 }
 
-// Writes saves a file as soon as the device may: a space is shown before it is
-// known there who its members are.
-func (d *Device) Writes(name, content string) {
-	d.w.t.Helper()
-	d.w.Eventually(fmt.Sprintf("%s writes %s", d.name, name), func() error {
-		return os.WriteFile(d.Path(name), []byte(content), 0o644)
-	})
-}
-
 // A person with a laptop and a phone sees the same spaces on both, whoever made
 // or joined them, and writes on both.
 func TestLaptopAndPhone(t *testing.T) {
@@ -156,9 +147,9 @@ func TestLaptopAndPhone(t *testing.T) {
 	}
 
 	// What the phone writes, everybody has; to others it is the same person.
-	phone.Writes("mine/p.txt", "from the phone\n")
+	phone.Write("mine/p.txt", "from the phone\n")
 	laptop.Sees("mine/p.txt", "from the phone\n")
-	phone.Writes("bobs/p.txt", "from the phone\n")
+	phone.Write("bobs/p.txt", "from the phone\n")
 	bob.Sees("bobs/p.txt", "from the phone\n")
 	bob.Counts("bobs", "bob admin", "laptop editor")
 
@@ -263,8 +254,8 @@ func TestRevokedDevice(t *testing.T) {
 	laptop.Join(bob.Invite("bobs"))
 	phone.Becomes(laptop)
 	phone.Has("bobs", "mine")
-	phone.Writes("mine/before.txt", "before\n")
-	phone.Writes("bobs/before.txt", "before\n")
+	phone.Write("mine/before.txt", "before\n")
+	phone.Write("bobs/before.txt", "before\n")
 	laptop.Sees("mine/before.txt", "before\n")
 	laptop.Sees("bobs/before.txt", "before\n")
 	bob.Sees("bobs/before.txt", "before\n")
