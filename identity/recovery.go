@@ -36,6 +36,15 @@ func (k *RecoveryKeys) Public() (sign PublicKey, seal []byte) {
 	return PublicKey(k.sign[ed25519.SeedSize:]), k.seal.PublicKey().Bytes()
 }
 
+// Sign signs body for a context.
+func (k *RecoveryKeys) Sign(context string, body []byte) []byte {
+	sig, err := k.sign.Sign(nil, body, &ed25519.Options{Context: context})
+	if err != nil {
+		panic(fmt.Sprintf("signing for %q: %v", context, err)) // only a context over 255 bytes fails
+	}
+	return sig
+}
+
 // OpenSealed opens what was sealed to the public seal key with the same info.
 func (k *RecoveryKeys) OpenSealed(info string, sealed []byte) ([]byte, error) {
 	return openSealed(k.seal, info, sealed)

@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"net/signaling": {"identity/...", "net/wire"},
 	"net/mesh":      {"net/rtc", "net/signaling", "net/wire", "identity/..."},
 	"net/replicate": {"net/mesh", "net/wire", "crdt/space", "crdt/feed", "identity/..."},
+	"net/recovery":  {"net/mesh", "net/wire", "identity/..."},
 	"net/admission": {"net/mesh", "net/wire", "crdt/space", "crdt/feed", "identity/..."},
 
 	"kube/web": {"crdt/space"},
