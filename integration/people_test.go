@@ -74,6 +74,9 @@ func TestPeople(t *testing.T) {
 	alice.Run("halo", "profile", "--name", "Alice Lee", "--picture", picture)
 	alice.Fails(2, "not a PNG", "halo", "profile", "--picture", alice.home+"/settings.json")
 	bob.Counts("notes", "Alice Lee admin", "bob editor", "carol editor")
+	if data, err := os.ReadFile(bob.Path("notes/.space/people/Alice_Lee.png")); err != nil || string(data) != "\x89PNG\r\n\x1a\nand so on" {
+		t.Errorf("her picture is %q, %v", data, err)
+	}
 	bob.Who("notes", "Alice Lee", "bob", "carol")
 	bob.Run("space", "create", "second")
 	alice.Join(bob.Invite("second"))

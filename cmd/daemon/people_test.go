@@ -95,3 +95,11 @@ func TestProfileFile(t *testing.T) {
 		t.Errorf("of five profiles only %d differ", len(marks))
 	}
 }
+
+func TestFileName(t *testing.T) {
+	for name, want := range map[string]string{"ann": "ann", "Ann Lee": "Ann_Lee", "../../etc": "______etc", "Zoë-1": "Zoë-1", "a/b\x00": "a_b_", "": ""} {
+		if got := fileName(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}

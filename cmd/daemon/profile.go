@@ -11,9 +11,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode"
 
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/fs/vfs"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
 )
@@ -320,4 +323,35 @@ func (d *daemon) publishIn(s *openSpace, p profile) error {
 		}
 	}
 	return nil
+}
+
+// pictures are those of the members of a space, as files of their names.
+func pictures(s *space.Space) (list []vfs.Picture) {
+	taken := map[string]bool{}
+	for _, m := range s.Members() {
+		kind, err := pictureType(m.Picture)
+		if err != nil {
+			continue // it is of somebody else's program
+		}
+		name := fileName(m.Name)
+		if name == "" || taken[name] {
+			name += "-" + m.Identity.String()[:16]
+		}
+		taken[name] = true
+		if kind == "jpeg" {
+			kind = "jpg"
+		}
+		list = append(list, vfs.Picture{Name: name + "." + kind, Data: m.Picture})
+	}
+	return list
+}
+
+// fileName is a name in letters that no shell takes for anything else.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, name)
 }

@@ -49,7 +49,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 	d.mu.Unlock()
 	d.vfs = vfs.New(vfs.Config{
 		Dir: filepath.Join(d.Home, "scratch"), Log: d.part("vfs"),
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Who: d.who(device),
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Who: d.who(device), Pictures: pictures,
 	})
 	closers = append(closers, d.closeSpaces)
 	if err := d.openAll(); err != nil {

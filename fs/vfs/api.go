@@ -30,6 +30,9 @@ type Config struct {
 	// Who returns what `.space/who` of a space says, from any goroutine; nil:
 	// there is no such file.
 	Who func(*space.Space) string
+	// Pictures returns what is in `.space/people`, under names that differ; nil:
+	// there is no such folder.
+	Pictures func(*space.Space) []Picture
 	// Process maps a thread to its process. Leave it nil outside of tests: the
 	// default asks /proc and also tells two processes with one number apart.
 	Process func(tid uint32) uint32

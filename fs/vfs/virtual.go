@@ -192,5 +192,8 @@ func (v *volume) hidden() virtual {
 	if who := v.fs.cfg.Who; who != nil {
 		entries = slices.Insert(entries, 1, virtualEntry{"who", &whoFile{space: s, who: who, now: v.fs.now}})
 	}
+	if pictures := v.fs.cfg.Pictures; pictures != nil {
+		entries = slices.Insert(entries, 1, virtualEntry{"people", &peopleFolder{s, pictures, v.fs.started}})
+	}
 	return &virtualDir{name: spaceFolder, mtime: v.fs.started, entries: entries}
 }

@@ -57,6 +57,34 @@ func TestWhoFile(t *testing.T) {
 	})
 }
 
+func TestPictures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.process(10)
+		pictures := []Picture{{"ann.png", []byte("a picture")}, {"ben.jpg", []byte("another")}}
+		w.fs.cfg.Pictures = func(*space.Space) []Picture { return pictures }
+		equal(t, ".space", p.list(".space"), []string{"history", "people", "withdrawn"})
+		equal(t, "people", p.list(".space/people"), []string{"ann.png", "ben.jpg"})
+		a := p.stat(".space/people/ann.png")
+		if a.Mode != syscall.S_IFREG|0o444 || a.Size != 9 || !a.Ino.Virtual() {
+			t.Errorf("attributes %+v", a)
+		}
+		if got := p.read(".space/people/ben.jpg"); got != "another" {
+			t.Errorf("reads %q", got)
+		}
+		pictures = []Picture{{"ann.png", []byte("a new picture")}}
+		if b := p.stat(".space/people/ann.png"); b.Ino == a.Ino || b.Size != 13 {
+			t.Errorf("another picture is %+v", b)
+		}
+		if _, err := p.lookup(".space/people/ben.jpg"); err != syscall.ENOENT {
+			t.Errorf("what is gone: %v", err)
+		}
+		if _, err := p.tryOpen(".space/people/new.png", wr|creat); err == nil {
+			t.Error("a picture can be put there")
+		}
+	})
+}
+
 func TestLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
