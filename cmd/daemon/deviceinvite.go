@@ -108,8 +108,8 @@ func (d *daemon) deviceHost(own *openSpace, inv invitation.Invitation) mesh.Hand
 			}
 		},
 		Confirm: o.confirm,
-		Admit: func(who identity.Profile, request []byte) (space.Admission, []byte, error) {
-			extra, err := d.addDevice(own, who.Name, request)
+		Admit: func(who identity.Profile, request []byte, again bool) (space.Admission, []byte, error) {
+			extra, err := d.addDevice(own, who.Name, request, again)
 			if err == nil {
 				o.joined(who)
 			}
@@ -119,14 +119,18 @@ func (d *daemon) deviceHost(own *openSpace, inv invitation.Invitation) mesh.Hand
 }
 
 // addDevice makes a device one of the person's, in all spaces, and returns the
-// gift for it. It is called what the person was asked about.
-func (d *daemon) addDevice(own *openSpace, name string, request []byte) ([]byte, error) {
+// gift for it. It is called what the person was asked about. again says that the
+// person was asked before: then the device must be the one that was added.
+func (d *daemon) addDevice(own *openSpace, name string, request []byte, again bool) ([]byte, error) {
 	_, info, err := identity.ReadDeviceRequest(request)
 	if err != nil {
 		return nil, err
 	}
 	if info.Name != name {
 		return nil, fmt.Errorf("it is called %q in one place and %q in another: %w", name, info.Name, identity.ErrBadRequest)
+	}
+	if again && !d.device.Halo().Live(info.Key) { // another one, or it was revoked
+		return nil, fmt.Errorf("the invitation added another device: %w", admission.ErrUsed)
 	}
 	chain, err := d.device.AddDevice(request)
 	if err != nil {

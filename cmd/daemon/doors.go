@@ -167,9 +167,15 @@ func (d *daemon) pinHost(s *openSpace, inv invitation.Invitation) mesh.Handler {
 			}
 		},
 		Confirm: o.confirm,
-		Admit: func(who identity.Profile, chain []byte) (space.Admission, []byte, error) {
+		Admit: func(who identity.Profile, chain []byte, again bool) (space.Admission, []byte, error) {
+			if again && !s.Member(who.Device) {
+				return space.Admission{}, nil, fmt.Errorf("%s was removed: %w", who.Name, admission.ErrUsed)
+			}
 			host{s.Space, d}.publish()
 			adm, err := s.Admit(chain, inv.Role)
+			if err == nil && !s.Member(who.Device) { // the chain is old: the device was revoked
+				return space.Admission{}, nil, fmt.Errorf("the device of %s does not act for them any more: %w", who.Name, admission.ErrUsed)
+			}
 			if err == nil {
 				o.joined(who)
 			}

@@ -273,8 +273,10 @@ func (nobody) RedeemInvite(identity.ID, []byte, []byte) (space.Admission, error)
 	return space.Admission{}, errNobody
 }
 
+func (nobody) Member(identity.PublicKey) bool { return false }
+
 func (nobody) confirm(context.Context, Guest) (bool, error) { return true, nil }
 
-func (nobody) admit(identity.Profile, []byte) (space.Admission, []byte, error) {
+func (nobody) admit(identity.Profile, []byte, bool) (space.Admission, []byte, error) {
 	return space.Admission{}, nil, errNobody
 }

@@ -149,6 +149,7 @@ type Space interface {
 	OpenInvites() []membership.Invitation
 	// RedeemInvite admits the identity of chain, durably.
 	RedeemInvite(invite identity.ID, chain, sig []byte) (space.Admission, error)
+	Member(device identity.PublicKey) bool
 }
 
 // HostLink returns the handler to join to the topic of an INVITE of s. Every
@@ -184,6 +185,11 @@ func (d desk) judge(_ context.Context, l *mesh.Link, req request, _ func() error
 	adm, err := d.space.RedeemInvite(d.invite, req.Chain, req.Redeem)
 	if err != nil {
 		return answer{}, d.why(err, l.Peer.Identity)
+	}
+	if !d.space.Member(l.Peer.Device) {
+		// Its chain is true and old: the device was revoked since, and still has
+		// the link that it came by.
+		return answer{}, &refusal{Reason: reasonGuest, Text: "the device does not act for its identity any more"}
 	}
 	return answer{Admission: adm}, nil
 }
@@ -227,7 +233,10 @@ func (d desk) why(err error, who identity.ID) *refusal {
 
 // cannot is what a guest is told of an error of the host.
 func cannot(err error) *refusal {
-	if errors.Is(err, membership.ErrNotAllowed) {
+	switch {
+	case errors.Is(err, ErrUsed):
+		return &refusal{Reason: reasonUsed, Text: "used"}
+	case errors.Is(err, membership.ErrNotAllowed):
 		return &refusal{Reason: reasonHost, Text: "the host may not admit"}
 	}
 	return &refusal{Reason: reasonFailed, Text: "the invitation could not be redeemed"}

@@ -329,6 +329,50 @@ func TestLinkGuestWithSomebodyElsesChain(t *testing.T) {
 	}
 }
 
+// TestRevokedDeviceWithItsOldLink: who steals a device finds the link there by
+// which it came, and a chain in which it is live.
+func TestRevokedDeviceWithItsOldLink(t *testing.T) {
+	anna := newHouse(t)
+	inv, id := anna.invite(credential.Editor, 1)
+	stolen := newDevice(t, "Ben")
+	if _, err := anna.letIn(stolen, inv, id); err != nil {
+		t.Fatal(err)
+	}
+	j, err := identity.NewDeviceRequest(nil, stolen.Identity(), "laptop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := stolen.AddDevice(j.Request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	laptop, err := j.Finish(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := laptop.RevokeDevice(stolen.Key()); err != nil {
+		t.Fatal(err)
+	}
+	if err := anna.space.ImportChain(laptop.Chain()); err != nil {
+		t.Fatal(err)
+	}
+	if err := anna.space.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if anna.member(stolen) || !anna.member(laptop) || stolen.Identity() != laptop.Identity() {
+		t.Fatal("the wrong device is revoked")
+	}
+	l := anna.link(stolen, id)
+	proof := linkProof{Space: inv.Space, Device: stolen.Key(), Exporter: l.Exporter}
+	r := ask(t, l, request{
+		Proof: inv.Sign(contextProof, proof.encode()), Chain: stolen.Chain(),
+		Redeem: inv.Sign(identity.ContextRedeem, credential.RedeemMessage(inv.Space, id, stolen.Identity(), stolen.Key())),
+	})
+	if r.Reason != reasonGuest {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestTwoHosts have nothing to say to each other.
 func TestTwoHosts(t *testing.T) {
 	anna := newHouse(t)

@@ -32,9 +32,11 @@ type PINConfig struct {
 	Tried func(who identity.Profile, left int)
 	// Confirm asks the host's person. It ends with ctx.
 	Confirm func(ctx context.Context, g Guest) (bool, error)
-	// Admit lets the guest in, durably; chain is what the guest sent. It may be
-	// called again for the same guest, and then answers the same.
-	Admit func(peer identity.Profile, chain []byte) (space.Admission, []byte, error)
+	// Admit lets the guest in, durably; chain is what the guest sent. again says
+	// that this guest was let in before, and lost the answer or says so: nobody is
+	// asked, so it may answer the same and must change nothing. An error that
+	// matches ErrUsed tells a guest who was removed since.
+	Admit func(peer identity.Profile, chain []byte, again bool) (space.Admission, []byte, error)
 	// Pace is the least time between two tries; 0 is a second.
 	Pace time.Duration
 }
@@ -68,7 +70,7 @@ func (p *pinHost) judge(ctx context.Context, l *mesh.Link, req request, wait fun
 			return answer{}, no
 		}
 	}
-	adm, extra, err := p.Admit(l.Peer, req.Chain)
+	adm, extra, err := p.Admit(l.Peer, req.Chain, rec.Admitted)
 	if err == nil {
 		err = p.Ledger.admitted(p.Invitation.ID())
 	}

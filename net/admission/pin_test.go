@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,9 +104,12 @@ func (d *door) handler() mesh.Handler {
 			d.asked = append(d.asked, g)
 			return d.answer, nil
 		},
-		Admit: func(_ identity.Profile, chain []byte) (space.Admission, []byte, error) {
+		Admit: func(who identity.Profile, chain []byte, again bool) (space.Admission, []byte, error) {
 			if d.admit != nil {
 				return space.Admission{}, nil, d.admit
+			}
+			if again && !d.space.Member(who.Device) {
+				return space.Admission{}, nil, ErrUsed
 			}
 			adm, err := d.space.Admit(chain, credential.Editor)
 			return adm, nil, err
@@ -286,6 +290,27 @@ func TestPINGuestsThatComeAgain(t *testing.T) {
 	}
 	if d.member(chris) || len(d.space.Members()) != 2 {
 		t.Error("more became members")
+	}
+}
+
+// TestWhoWasRemovedDoesNotComeBackByTheirPIN: it was for once, although who lost
+// the answer may come again.
+func TestWhoWasRemovedDoesNotComeBackByTheirPIN(t *testing.T) {
+	d := newDoor(t)
+	ben := newDevice(t, "Ben")
+	if err := d.comes(ben, d.pin); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.space.SetRole(t.Context(), ben.Identity(), credential.None); err != nil {
+		t.Fatal(err)
+	}
+	d.restart()
+	before := d.space.CredentialHeads()
+	if err := d.comes(ben, d.pin); !errors.Is(err, ErrUsed) {
+		t.Errorf("got %v", err)
+	}
+	if d.member(ben) || len(d.asked) != 1 || !slices.Equal(before, d.space.CredentialHeads()) {
+		t.Error("they are back, or somebody was asked")
 	}
 }
 
