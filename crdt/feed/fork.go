@@ -114,6 +114,9 @@ func DecodeFork(data []byte) (Fork, error) {
 	return f, err
 }
 
+// Same reports whether both prove the same.
+func (f Fork) Same(o Fork) bool { return f.A.ID == o.A.ID && f.B.ID == o.B.ID }
+
 // Verify reports whether device signed both.
 func (f Fork) Verify(device identity.PublicKey) bool { return f.A.Verify(device) && f.B.Verify(device) }
 

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 
 	"github.com/echofs/echofs/crdt/feed"
 )
@@ -86,14 +87,20 @@ func (s *session) noteKeys(keys [][32]byte) {
 
 // forks sends the proofs that a member may lack.
 func (s *session) forks(proofs [][]byte) (out []output) {
-	if !s.member || s.said == nil || s.has == nil || len(proofs) == s.sentForks {
+	if !s.member || s.said == nil || s.has == nil {
 		return nil
 	}
-	s.sentForks = len(proofs)
-	for len(proofs) > 0 {
-		n := min(len(proofs), maxForks)
-		out = append(out, sendForks{proofs[:n]})
-		proofs = proofs[n:]
+	var lacks [][]byte
+	for _, p := range proofs {
+		if sum := sha256.Sum256(p); !s.sentForks[sum] {
+			s.sentForks[sum] = true
+			lacks = append(lacks, p)
+		}
+	}
+	for len(lacks) > 0 {
+		n := min(len(lacks), maxForks)
+		out = append(out, sendForks{lacks[:n]})
+		lacks = lacks[n:]
 	}
 	return out
 }

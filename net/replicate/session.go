@@ -21,9 +21,9 @@ type session struct {
 	member bool // the peer's device is a member, as far as we know
 	parted bool // it was told that it is none any more
 
-	keyID     [8]byte          // of the key that is written with
-	hasKeys   map[[8]byte]bool // keys that the peer has
-	sentForks int              // proofs
+	keyID     [8]byte           // of the key that is written with
+	hasKeys   map[[8]byte]bool  // keys that the peer has
+	sentForks map[[32]byte]bool // hashes of the proofs it was sent
 
 	heads    int                  // how often the peer sent its credential heads
 	knows    map[identity.ID]bool // credentials the peer sent or was sent
@@ -57,7 +57,9 @@ type older struct {
 	theirs [32]byte
 }
 
-func newSession(mine, theirs [32]byte) *session { return &session{mine: mine, theirs: theirs} }
+func newSession(mine, theirs [32]byte) *session {
+	return &session{mine: mine, theirs: theirs, sentForks: make(map[[32]byte]bool)}
+}
 
 // open reports whether entries and chunks may go to the peer and come from it.
 func (s *session) open() bool { return s.proved && s.member }
