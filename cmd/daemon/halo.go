@@ -25,6 +25,7 @@ func (d *daemon) describePerson() (localapi.Halo, error) {
 	if err != nil || h.Locked {
 		return h, err
 	}
+	h.Name = d.personName()
 	online := d.ownPeers()
 	for i := range h.Devices {
 		dev := &h.Devices[i]
