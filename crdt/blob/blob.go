@@ -197,6 +197,7 @@ func (s *Store) sealed(hash [32]byte) ([]byte, error) {
 	path := s.path(hash)
 	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
+		s.forget(hash)
 		return nil, ErrMissing{hash}
 	}
 	if err != nil && !errors.Is(err, ErrCorrupt) {
@@ -205,13 +206,18 @@ func (s *Store) sealed(hash [32]byte) ([]byte, error) {
 	if err == nil && sha256.Sum256(data) == hash {
 		return data, nil
 	}
-	s.mu.Lock()
-	delete(s.good, hash)
-	s.mu.Unlock()
+	s.forget(hash)
 	if err := os.Rename(path, path+".bad"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("setting a bad chunk aside: %w", err)
 	}
 	return nil, fmt.Errorf("%s: %w: %w", path, ErrCorrupt, ErrMissing{hash})
+}
+
+// forget has a chunk looked for on the disk again.
+func (s *Store) forget(hash [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.good, hash)
 }
 
 func readFile(path string) ([]byte, error) {

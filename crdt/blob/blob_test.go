@@ -283,6 +283,28 @@ func TestBadChunk(t *testing.T) {
 	}
 }
 
+// A chunk that somebody takes away is missing, holds no commit up, and can be
+// written again.
+func TestChunkIsTakenAway(t *testing.T) {
+	s := open(t, t.TempDir())
+	data := noise(9, 1000)
+	ref := write(t, s, data)
+	if err := os.Remove(s.path(ref.Hash)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(); err != nil {
+		t.Error(err)
+	}
+	s.Trim()
+	if _, err := readAll(t, s, ref); !errors.As(err, new(ErrMissing)) || s.Has(ref.Hash) {
+		t.Errorf("reading what is gone: %v", err)
+	}
+	if again := write(t, s, data); again != ref {
+		t.Error("another name")
+	}
+	wantBlob(t, s, ref, data)
+}
+
 // After a power cut a file may be there and empty. Writing the same bytes
 // again must not take it for a copy.
 func TestWriteOverAnEmptyChunk(t *testing.T) {

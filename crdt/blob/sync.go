@@ -82,6 +82,9 @@ func syncAll(paths []string) error {
 
 func syncPath(path string) error {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it went bad, or somebody took it away: it is missing in any case
+	}
 	if err != nil {
 		return err
 	}
