@@ -79,7 +79,8 @@ type verdict struct {
 	dead  map[identity.ID]bool      // of what stays
 	lost  map[identity.ID]bool      // forks' losers
 	news  []logged                  // that did not count before now do not
-	back  [][]byte                  // set aside once, and has not lost any more
+	back  [][]byte                  // set aside once, and has not lost any more; it stays there until it is in the log
+	inLog []identity.ID             // what has come back
 	own   []logged                  // of news and what leaves the log: what this device wrote
 	saved []saved                   // what was in the files those wrote
 	was   *tree.State               // before
@@ -122,7 +123,7 @@ func (s *Space) reach() (*verdict, error) {
 			}
 		}
 	}
-	aside = causal(known, aside)
+	aside = causal(aside)
 	dead := acceptance.Dead(s.members, each(log, aside), pairs)
 	gone := make(map[identity.ID]bool)
 	for i := range places {
@@ -158,7 +159,9 @@ func (s *Space) reach() (*verdict, error) {
 		e := &aside[i]
 		if descends(e) {
 			gone[e.ID] = true
-		} else if raw := raws[e.ID]; raw != nil && !known[e.ID] {
+		} else if known[e.ID] {
+			v.inLog = append(v.inLog, e.ID)
+		} else if raw := raws[e.ID]; raw != nil {
 			v.back = append(v.back, raw)
 		}
 	}
@@ -173,29 +176,29 @@ func (v *verdict) noteOwn(s *Space, e *logged) {
 }
 
 // causal sorts entries so that what they build on, if it is among them, comes
-// before them. Their number is small.
-func causal(known map[identity.ID]bool, entries []acceptance.Entry) []acceptance.Entry {
-	among := make(map[identity.ID]bool, len(entries))
-	for _, e := range entries {
-		among[e.ID] = true
-	}
+// before them.
+func causal(entries []acceptance.Entry) []acceptance.Entry {
 	slices.SortFunc(entries, func(a, b acceptance.Entry) int { return a.ID.Compare(b.ID) })
+	at := make(map[identity.ID]int, len(entries))
+	for i := range entries {
+		at[entries[i].ID] = i
+	}
 	out := make([]acceptance.Entry, 0, len(entries))
-	for len(entries) > 0 {
-		rest := entries[:0:0]
-		for _, e := range entries {
-			waits := among[e.Prev] && !known[e.Prev] || slices.ContainsFunc(e.Deps, func(d identity.ID) bool { return among[d] && !known[d] })
-			if waits {
-				rest = append(rest, e)
-				continue
-			}
-			out = append(out, e)
-			delete(among, e.ID)
+	var visit func(id identity.ID)
+	visit = func(id identity.ID) {
+		i, waits := at[id]
+		if !waits {
+			return
 		}
-		if len(rest) == len(entries) {
-			break // cannot be: hashes have no cycles
+		delete(at, id)
+		visit(entries[i].Prev)
+		for _, dep := range entries[i].Deps {
+			visit(dep)
 		}
-		entries = rest
+		out = append(out, entries[i])
+	}
+	for i := range entries {
+		visit(entries[i].ID)
 	}
 	return out
 }
@@ -285,11 +288,7 @@ func (s *Space) setAside(tx *store.Tx, v *verdict) error {
 			}
 		}
 	}
-	for _, raw := range v.back {
-		_, id, err := feed.Peek(raw)
-		if err != nil {
-			return err
-		}
+	for _, id := range v.inLog {
 		if err := tx.DeleteMeta(metaAside + string(id[:])); err != nil {
 			return err
 		}
