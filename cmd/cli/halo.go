@@ -21,7 +21,7 @@ Of all devices lost, 24 recovery words bring the identity back. They exist from
 the beginning; write them down: echofs halo recovery`,
 		Subcommands: []*cli.Command{
 			c.haloInfo(), c.haloCreate(), c.haloLock(), c.haloUnlock(), c.haloProtect(),
-			c.haloRecovery(), c.haloDevice(), c.haloProfile(), c.haloContacts(),
+			c.haloRecovery(), c.haloRecover(), c.haloDevice(), c.haloProfile(), c.haloContacts(),
 		},
 	})
 }

@@ -110,12 +110,9 @@ func (c *command) runDeviceJoin(ctx *cli.Context) (err error) {
 		return err
 	}
 	client := localapi.Client{Home: home}
-	running := true
-	if _, err := client.Halo(ctx.Context); err != nil {
-		if localapi.AsError(err).Code != localapi.NotRunning {
-			return err
-		}
-		running = false
+	running, err := c.runs(ctx, client)
+	if err != nil {
+		return err
 	}
 	h, err := c.asking(ctx, &req.PIN, func() (localapi.Halo, error) {
 		if running {

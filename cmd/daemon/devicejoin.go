@@ -16,6 +16,7 @@ import (
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/invitation"
 	"github.com/echofs/echofs/identity/keystore"
+	"github.com/echofs/echofs/identity/phrase"
 	"github.com/echofs/echofs/net/admission"
 	"github.com/echofs/echofs/net/mesh"
 )
@@ -23,11 +24,21 @@ import (
 // firstSight is how long a new device waits for what another one has.
 const firstSight = 30 * time.Second
 
-// A newcomer is a device that an invitation has made one of somebody's.
+// A newcomer is a device that an invitation, or the recovery words, have made one
+// of somebody's.
 type newcomer struct {
 	device *identity.Device
 	gift   gift
 	signal []string // servers where the others are found
+
+	words   *phrase.Phrase         // that hold from now on; nil if others have them
+	records map[identity.ID]record // of the spaces that are known
+}
+
+// A keeping says how the keys of a newcomer are kept.
+type keeping struct {
+	protection string
+	passphrase []byte
 }
 
 // JoinDevice makes the first device of a home one of the inviter's. No daemon may
@@ -56,7 +67,7 @@ func JoinDevice(ctx context.Context, cfg Config, req localapi.JoinDeviceRequest,
 	if err := d.settings.save(cfg.Home); err != nil {
 		return localapi.Halo{}, err
 	}
-	if err := d.keepNewcomer(n, req); err != nil {
+	if err := d.keepNewcomer(n, keeping{req.Protection, req.Passphrase}); err != nil {
 		return localapi.Halo{}, err
 	}
 	return describeHalo(n.device, d.store)
@@ -85,7 +96,7 @@ func (d *daemon) JoinDevice(ctx context.Context, req localapi.JoinDeviceRequest,
 	if err != nil {
 		return localapi.Halo{}, err
 	}
-	synced, err := d.replaceIdentity(n, req)
+	synced, err := d.replaceIdentity(n, keeping{req.Protection, req.Passphrase})
 	if err != nil {
 		return localapi.Halo{}, err
 	}
@@ -215,24 +226,43 @@ func (d *daemon) noteMet(urls []string) {
 
 // keepNewcomer makes a new device that of this home: first the HALO space, which
 // nobody opens without its keys.
-func (d *daemon) keepNewcomer(n newcomer, req localapi.JoinDeviceRequest) error {
+func (d *daemon) keepNewcomer(n newcomer, how keeping) error {
 	if err := os.RemoveAll(d.personalDir()); err != nil {
 		return err
 	}
 	err := makePersonal(d.personalDir(), func(cfg space.Config) (*space.Space, error) {
 		cfg.Device = n.device
-		return joinAsDevice(cfg, personalName, [][]byte{n.gift.Genesis}, n.gift.Keys)
+		if n.gift.Genesis == nil {
+			s, err := space.Create(cfg, personalName)
+			return n.fill(s, err)
+		}
+		s, err := joinAsDevice(cfg, personalName, [][]byte{n.gift.Genesis}, n.gift.Keys)
+		return n.fill(s, err)
 	})
 	if err != nil {
 		return fmt.Errorf("keeping what your devices share: %w", err)
 	}
-	d.store, err = d.keepKeys(n.device, nil, req.Protection, req.Passphrase)
+	d.store, err = d.keepKeys(n.device, n.words, how.protection, how.passphrase)
 	return err
+}
+
+// fill writes the records that are known into a HALO space.
+func (n newcomer) fill(s *space.Space, err error) (*space.Space, error) {
+	if err != nil {
+		return nil, err
+	}
+	k := &records{space: s, all: map[identity.ID]record{}}
+	for id, rec := range n.records {
+		if err := k.write(id, rec); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
 }
 
 // replaceIdentity makes a new device that of this home, in place of the one that
 // is there. synced is closed when what the other devices have is here.
-func (d *daemon) replaceIdentity(n newcomer, req localapi.JoinDeviceRequest) (synced <-chan struct{}, err error) {
+func (d *daemon) replaceIdentity(n newcomer, how keeping) (synced <-chan struct{}, err error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	if _, err := d.mayBecome(); err != nil { // it may have changed meanwhile
@@ -246,7 +276,7 @@ func (d *daemon) replaceIdentity(n newcomer, req localapi.JoinDeviceRequest) (sy
 		return nil, err
 	}
 	d.noteMet(n.signal)
-	if err := d.keepNewcomer(n, req); err != nil {
+	if err := d.keepNewcomer(n, how); err != nil {
 		d.store = before
 		return nil, errors.Join(err, os.RemoveAll(d.keysDir()), os.Rename(aside, d.keysDir()))
 	}

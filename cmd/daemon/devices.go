@@ -18,8 +18,9 @@ import (
 const cutAfter = time.Minute
 
 // tendDevices keeps what a space and this device know of the person's devices the
-// same.
-func (d *daemon) tendDevices(ctx context.Context, s *space.Space) error {
+// same. It cuts none off before synced is closed: what the others have is not to
+// be lost.
+func (d *daemon) tendDevices(ctx context.Context, s *space.Space, synced <-chan struct{}) error {
 	changes, cancel := s.Notify()
 	defer cancel()
 	cut := time.NewTimer(cutAfter)
@@ -32,12 +33,18 @@ func (d *daemon) tendDevices(ctx context.Context, s *space.Space) error {
 			d.learnFrom(s)
 			d.prove(s)
 		}
-		if !waiting && d.mayCut(s) {
+		if synced == nil && !waiting && d.mayCut(s) {
 			waiting = true
-			cut.Reset(cutAfter)
+			after := cutAfter
+			if len(d.device.Halo().Devices()) == 1 {
+				after = 0 // nobody else does it
+			}
+			cut.Reset(after)
 		}
 		select {
 		case <-changes:
+		case <-synced:
+			synced = nil
 		case <-cut.C:
 			waiting = false
 			if d.mayCut(s) {
@@ -124,7 +131,10 @@ func (d *daemon) RevokeDevice(ctx context.Context, device string) (localapi.Halo
 		if s.Standing() != space.Present {
 			continue
 		}
-		err := s.CutRevoked()
+		var err error
+		if len(s.Timeframe()) > 0 { // else what is cut off is not known yet; see tendDevices
+			err = s.CutRevoked()
+		}
 		if err == nil && s.Role() == credential.Admin && s.Stale() {
 			err = s.Rotate(ctx) // else an admin's device does
 		}

@@ -133,6 +133,7 @@ func (d *daemon) tendLocked(now time.Time) (connected []*openSpace) {
 		}
 	}
 	d.hostDevicesLocked(now)
+	d.helpLocked()
 	d.mailLocked(connected)
 	return connected
 }

@@ -130,6 +130,9 @@ func (d *daemon) keepPersonal(ctx context.Context) error {
 			if err := d.reconcile(ctx, k); err != nil && ctx.Err() == nil {
 				d.log.Warn("your devices may not have the same spaces", "err", err)
 			}
+			if err := d.keepBoxes(k, time.Now()); err != nil && ctx.Err() == nil {
+				d.log.Warn("the recovery words may not bring all your spaces back", "err", err)
+			}
 		}
 		select {
 		case <-changes:

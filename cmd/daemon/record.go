@@ -69,6 +69,9 @@ type records struct {
 	all   map[identity.ID]record
 	seen  map[identity.ID]string // what lastSeen returns
 	stale bool                   // the space has changed since they were read
+
+	sum   identity.ID // of the newest recovery box
+	boxAt time.Time   // when it is to be in all spaces
 }
 
 // read reads the records, if they may have changed. Of a record that two devices

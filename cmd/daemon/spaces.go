@@ -179,7 +179,7 @@ func (d *daemon) replicateLocked(s *openSpace) {
 	})
 	stop := s.stop
 	stopProving := start(d.ctx, "devices in space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
-		return d.tendDevices(ctx, s.Space)
+		return d.tendDevices(ctx, s.Space, r.Synced())
 	})
 	s.stop = func() {
 		stopTending()

@@ -28,6 +28,8 @@ type HaloBackend interface {
 	// JoinDevice makes this device one of the inviter's own, instead of that of an
 	// identity which is in no space. It returns when the person's spaces are known.
 	JoinDevice(ctx context.Context, req JoinDeviceRequest, progress func(JoinStep)) (Halo, error)
+	// RecoverHalo does that with the recovery words, which are others afterwards.
+	RecoverHalo(ctx context.Context, req RecoverRequest, progress func(JoinStep)) (Recovered, error)
 }
 
 // A Gate is a Backend that is sometimes locked.
@@ -88,6 +90,36 @@ type JoinDeviceRequest struct {
 	Timeout    time.Duration `json:"timeout,omitempty"` // how long to wait for the inviter; zero: for ever
 }
 
+// RecoverRequest gets an identity back by its words.
+type RecoverRequest struct {
+	Words      string        `json:"words"`
+	Signal     []string      `json:"signal,omitempty"` // servers where those who know the person may be
+	Keep       []string      `json:"keep,omitempty"`   // devices that are not revoked, by name or first digits of the key
+	Name       string        `json:"name,omitempty"`   // of this device; empty: that of the host
+	Protection string        `json:"protection,omitempty"`
+	Passphrase []byte        `json:"passphrase,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // how long to look for somebody; zero: for ever
+}
+
+// Recovered is what came back. Spaces are by name.
+type Recovered struct {
+	Halo    Halo     `json:"halo"`
+	Spaces  []string `json:"spaces"`            // somebody has them
+	Waiting []string `json:"waiting"`           // known, and here as soon as a member is online
+	Lost    []string `json:"lost,omitempty"`    // nobody else was in them
+	Revoked []string `json:"revoked,omitempty"` // devices that are out
+}
+
+// RecoverHalo gets an identity back by its words. It calls progress with what it
+// is waiting for.
+func (c Client) RecoverHalo(ctx context.Context, req RecoverRequest, progress func(JoinStep)) (Recovered, error) {
+	res, err := c.send(ctx, "POST", "/v1/halo/recover", req)
+	if err != nil {
+		return Recovered{}, err
+	}
+	return answers[Recovered](c, res, progress)
+}
+
 // InviteDevice makes an invitation for another device of the person.
 func (c Client) InviteDevice(ctx context.Context) (i Invitation, err error) {
 	return i, c.do(ctx, "POST", "/v1/halo/device/invite", nil, &i)
@@ -146,7 +178,7 @@ func (c Client) RenameDevice(ctx context.Context, req RenameRequest) (h Halo, er
 // needsNoKeys lists the requests that a locked daemon answers, too.
 func needsNoKeys(path string) bool {
 	switch path {
-	case "/v1/status", "/v1/down", "/v1/online", "/v1/halo", "/v1/halo/lock", "/v1/halo/unlock", "/v1/halo/device/join":
+	case "/v1/status", "/v1/down", "/v1/online", "/v1/halo", "/v1/halo/lock", "/v1/halo/unlock", "/v1/halo/device/join", "/v1/halo/recover":
 		return true
 	}
 	return false
@@ -185,6 +217,7 @@ func haloRoutes(b HaloBackend) map[string]http.Handler {
 		"POST /v1/halo/device/invite":    call(func(r *http.Request) (any, error) { return b.InviteDevice(r.Context()) }),
 		"POST /v1/halo/device/revoke":    with(b, HaloBackend.RevokeDevice),
 		"POST /v1/halo/device/join":      stream(b, HaloBackend.JoinDevice),
+		"POST /v1/halo/recover":          stream(b, HaloBackend.RecoverHalo),
 		"POST /v1/halo/rename": call(func(r *http.Request) (any, error) {
 			var req RenameRequest
 			if err := body(r, &req); err != nil {

@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"slices"
+
+	"github.com/echofs/echofs/crdt/space"
+	"github.com/echofs/echofs/identity"
+	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/membership"
+	"github.com/echofs/echofs/net/recovery"
+)
+
+// maxHelped is how many people this device waits for who may have lost all their
+// devices.
+const maxHelped = 256
+
+// helpLocked waits for the people of all spaces that have recovery words, and for
+// nobody else.
+func (d *daemon) helpLocked() {
+	type person struct {
+		who   identity.ID
+		words identity.PublicKey
+	}
+	people := map[[32]byte]person{}
+	spaces := make([]*openSpace, 0, len(d.spaces)+1)
+	for _, s := range d.spaces {
+		spaces = append(spaces, s)
+	}
+	if d.personal != nil {
+		spaces = append(spaces, d.personal)
+	}
+	for _, s := range spaces {
+		if s.leave == nil || s.Standing() != space.Present {
+			continue
+		}
+		for _, m := range s.Members() {
+			if words, _, ok := s.Halo(m.Identity).Recovery(); ok && len(people) < maxHelped {
+				people[recovery.Topic(words)] = person{m.Identity, words}
+			}
+		}
+	}
+	for topic, p := range people {
+		if d.helping[topic] == nil {
+			help := func() (recovery.Help, bool) { return d.help(p.who, p.words) }
+			d.helping[topic] = d.mesh.Join(topic, recovery.NewHost(d.device.Key(), p.words, help, d.part("recovery")))
+		}
+	}
+	for topic, leave := range d.helping {
+		if _, wanted := people[topic]; !wanted {
+			go leave() // it waits for links, which must not hold the lock up
+			delete(d.helping, topic)
+		}
+	}
+}
+
+// help returns what there is of somebody who has the words of a public key.
+func (d *daemon) help(who identity.ID, words identity.PublicKey) (help recovery.Help, known bool) {
+	var halo identity.Halo
+	for _, s := range d.withOwn() {
+		h := s.Halo(who)
+		sign, _, ok := h.Recovery()
+		member := slices.ContainsFunc(s.Members(), func(m membership.Member) bool {
+			return m.Identity == who && m.Role > credential.None
+		})
+		if !ok || sign != words || !member || s.Standing() != space.Present {
+			continue
+		}
+		merged, err := halo.Merge(h)
+		if err != nil {
+			d.log.Warn("an identity that is being recovered is not known in one piece", "err", err)
+			continue
+		}
+		halo = merged
+		if box := s.Meta(who); box != nil && !slices.ContainsFunc(help.Boxes, func(b []byte) bool { return string(b) == string(box) }) {
+			help.Boxes = append(help.Boxes, box)
+		}
+		if s == d.own() {
+			continue // its place is in the box
+		}
+		rec, _ := d.recordOf(s, record{})
+		if data, err := rec.encode(); err == nil {
+			help.Spaces = append(help.Spaces, data)
+		}
+	}
+	help.Chain = halo.Chain()
+	return help, len(help.Chain) > 0
+}
