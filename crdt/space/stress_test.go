@@ -32,7 +32,7 @@ func TestManyAtOnce(t *testing.T) {
 		defer stop()
 		pumps.Go(func() { pump(t, ctx, p.from, p.to, notify) })
 	}
-	wait(t, b, func() bool { _, err := b.Stat(f.ID); return err == nil })
+	wait(t, a, b, func() bool { _, err := b.Stat(f.ID); return err == nil })
 	for w, s := range []*Space{a, b, a, b} {
 		workers.Go(func() {
 			for i := range 25 {
@@ -52,7 +52,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	wait(t, a, func() bool {
+	wait(t, a, b, func() bool {
 		i, _ := a.Stat(f.ID)
 		j, _ := b.Stat(f.ID)
 		la, _ := a.List(Root)
@@ -107,15 +107,18 @@ func pump(t *testing.T, ctx context.Context, from, to *Space, notify <-chan stru
 	}
 }
 
-// wait returns when ok does, looked at after each change of s.
-func wait(t *testing.T, s *Space, ok func() bool) {
+// wait returns when ok does, looked at after each change of a and b.
+func wait(t *testing.T, a, b *Space, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
+	ofA, stopA := a.Notify()
+	defer stopA()
+	ofB, stopB := b.Notify()
+	defer stopB()
 	limit := time.After(5 * time.Minute)
 	for !ok() {
 		select {
-		case <-tick.C:
+		case <-ofA:
+		case <-ofB:
 		case <-limit:
 			t.Fatal("it never came")
 		}
@@ -225,35 +228,30 @@ func TestUrgentWhileSomebodyWaits(t *testing.T) {
 		defer b.chunks.mu.Unlock()
 		return len(b.chunks.urgent)
 	}
-	var open [2]*Snapshot
-	done := make(chan error, len(open))
-	for i := range open {
-		p, err := b.Open(f.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		open[i] = p
-		go func() {
-			_, err := p.ReadAt(make([]byte, 1), 0)
-			done <- err
-		}()
+	p, err := b.Open(f.ID)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for readers := 0; readers < len(open); time.Sleep(time.Millisecond) {
-		b.chunks.mu.Lock()
-		if len(b.chunks.urgent) == 1 {
-			readers = b.chunks.urgent[0].readers
-		}
-		b.chunks.mu.Unlock()
+	done := make(chan error)
+	go func() {
+		_, err := p.ReadAt(make([]byte, 1), 0)
+		done <- err
+	}()
+	wait(t, a, b, func() bool { return urgent() == 1 })
+	b.chunks.mu.Lock()
+	hash := b.chunks.urgent[0].hash
+	b.chunks.mu.Unlock()
+	calm := b.chunks.urge(hash) // another reader
+	if err := p.Close(); err != nil {
+		t.Error(err)
 	}
-	for i, p := range open {
-		if n := urgent(); n != 1 {
-			t.Errorf("before reader %d left %d chunks are urgent", i, n)
-		}
-		p.Close()
-		if err := <-done; !errors.Is(err, os.ErrClosed) {
-			t.Error(err)
-		}
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
 	}
+	if n := urgent(); n != 1 {
+		t.Errorf("when the first reader left %d chunks are urgent", n)
+	}
+	calm()
 	if n := urgent(); n != 0 {
 		t.Errorf("%d chunks are urgent for nobody", n)
 	}
