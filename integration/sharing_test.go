@@ -278,3 +278,47 @@ func TestInvitationToAContact(t *testing.T) {
 	alice.Counts("plans", "alice admin", "bob editor")
 	alice.Fails(exitBusy, "is in plans already", "space", "share", "plans", "--to", "bob")
 }
+
+// Who was removed hears of it, although peers refuse to talk. Invited again they
+// go on with the folder they have, and what they had written meanwhile, cut off,
+// gets into the space.
+func TestInvitedAgain(t *testing.T) {
+	w := NewWorld(t)
+	alice, bob := w.Up("alice"), w.Up("bob")
+	alice.Run("space", "create", "notes")
+	alice.Write("notes/a.txt", "from alice\n")
+	bob.Join(alice.Invite("notes"))
+	bob.Sees("notes/a.txt", "from alice\n")
+	bob.Fails(5, "you are in this space already", "space", "join", alice.Invite("notes"))
+
+	bob.Run("offline")
+	bob.Write("notes/a.txt", "from alice\nfrom bob, cut off\n")
+	alice.Run("space", "remove", "notes", "bob", "--yes")
+	bob.Run("online")
+	w.Eventually("bob hears that he is out", func() error {
+		if out := bob.Run("space", "info", "notes"); !strings.Contains(out, "not a member any more") {
+			return errors.New(out)
+		}
+		if info, err := os.Stat(bob.Path("notes/a.txt")); err != nil || info.Mode().Perm()&0o200 != 0 {
+			return fmt.Errorf("he may write: %v, %w", info, err)
+		}
+		return nil
+	})
+	bob.Counts("notes", "alice admin")
+	bob.Sees("notes/a.txt", "from alice\nfrom bob, cut off\n") // he keeps what he has
+	if err := os.WriteFile(bob.Path("notes/a.txt"), []byte("x"), 0o600); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("bob writes: %v", err)
+	}
+	alice.Sees("notes/a.txt", "from alice\n")
+	if out := bob.Run("status"); strings.Contains(out, "EOF") {
+		t.Errorf("bob is told of links that cannot be:\n%s", out)
+	}
+
+	again := alice.Invite("notes")
+	bob.Fails(exitUsage, "leave --name out", "space", "join", again, "--name", "other")
+	bob.Join(again)
+	bob.Counts("notes", "alice admin", "bob editor")
+	alice.Sees("notes/a.txt", "from alice\nfrom bob, cut off\n")
+	bob.Write("notes/b.txt", "he is back\n")
+	alice.Sees("notes/b.txt", "he is back\n")
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/echofs/echofs/cmd/localapi"
 	"github.com/echofs/echofs/crdt/space"
@@ -53,6 +54,13 @@ func (d *daemon) readInvitation(req localapi.JoinRequest) (invitation.Invitation
 	if errors.Is(err, invitation.ErrNotInvitation) {
 		if l, ok, pickErr := d.pickLetter(req.Invitation); ok || pickErr != nil {
 			inv, err = l.inv, pickErr
+		} else if !strings.Contains(req.Invitation, "://") {
+			return inv, &localapi.Error{
+				Code:    localapi.NotFound,
+				Message: fmt.Sprintf("nobody has sent you an invitation to %q, and an invitation starts with echofs://join#", req.Invitation),
+				Next:    "see those that were sent to you: echofs space invitations",
+				Err:     err,
+			}
 		}
 	}
 	if err != nil {
@@ -80,9 +88,10 @@ func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, req local
 	}
 	defer leave()
 	if s, err := d.find(inv.Space.String()); err == nil {
-		return nil, &localapi.Error{Code: localapi.Busy, Message: "you are in this space already, as " + s.Name(), Next: "it is at " + filepath.Join(d.mount, s.Name())}
-	}
-	if req.Name != "" {
+		if err := d.mayEnter(s, req.Name); err != nil {
+			return nil, err
+		}
+	} else if req.Name != "" {
 		if err := d.checkName(req.Name); err != nil {
 			return nil, err
 		}
@@ -97,6 +106,13 @@ func (d *daemon) enter(ctx context.Context, inv invitation.Invitation, req local
 	}
 	d.making.Lock()
 	defer d.making.Unlock()
+	if s, err := d.find(inv.Space.String()); err == nil {
+		if err := d.enterAgain(ctx, s, res); err != nil {
+			return nil, err
+		}
+		d.dropLettersTo(inv.Space)
+		return s, nil
+	}
 	name := d.freeName(req.Name, res.Name, res.Space)
 	s, err := d.newSpace(func(cfg space.Config) (*space.Space, error) {
 		return space.Join(cfg, name, res.Credentials, res.Keys...)

@@ -33,6 +33,7 @@ type openSpace struct {
 	*space.Space
 	stop   func()              // ends its committer
 	leave  func()              // ends its replication; nil before joinTopics
+	untend func()              // ends what goes with that; nil before joinTopics
 	synced <-chan struct{}     // closed when a peer's files of the time it connected are all here
 	guests map[[32]byte]guest  // invitations, by topic
 	mail   map[[32]byte]func() // boxes of letters that are served, by topic; leaves them
@@ -181,9 +182,12 @@ func (d *daemon) replicateLocked(s *openSpace) {
 	stopProving := start(d.ctx, "devices in space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
 		return d.tendDevices(ctx, s.Space, r.Synced())
 	})
-	s.stop = func() {
+	s.untend = func() {
 		stopTending()
 		stopProving()
+	}
+	s.stop = func() {
+		s.untend()
 		stop()
 	}
 }
