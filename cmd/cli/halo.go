@@ -72,7 +72,7 @@ func (c *command) printHalo(ctx *cli.Context, h localapi.Halo, err error) error 
 	case localapi.KeptWords:
 		c.ui.printf("nobody has written the words down yet: echofs halo recovery\n")
 	case localapi.PaperWords:
-		c.ui.printf("by the 24 words\n")
+		c.ui.printf("the 24 words, which are not on this device any more\n")
 	default:
 		c.ui.printf("none\n")
 	}

@@ -30,18 +30,21 @@ func (c *command) spaceMembers() *cli.Command {
 			if ctx.Bool("json") {
 				return c.ui.json(members)
 			}
-			rows := make([][]string, len(members))
+			rows, among := make([][]string, len(members)), false
 			for i, m := range members {
 				state := "-"
 				switch {
 				case m.Self:
-					state = "you"
+					state, among = "you", true
 				case m.Online:
 					state = "connected"
 				}
 				rows[i] = []string{m.Name, m.Role, state, fmt.Sprint(len(m.Devices)), hereOn(m.Here), m.Identity[:min(16, len(m.Identity))]}
 			}
 			c.ui.table([]string{"NAME", "ROLE", "STATE", "DEVICES", "HERE ON", "IDENTITY"}, rows)
+			if !among {
+				c.ui.notef("You are not among them any more: echofs space info %s\n", quoted(ctx.Args().First()))
+			}
 			return nil
 		},
 	})
@@ -171,7 +174,7 @@ EXAMPLES
 				return c.ui.json(s)
 			}
 			c.ui.notef("you are not in %s any more\n", clean(s.Name))
-			if s.Peers == 0 && s.Members > 1 {
+			if s.Frozen == "" && s.Peers == 0 && s.Members > 1 {
 				c.ui.notef("Nobody else of it is connected. They hear of it when this device meets one of them;\nthe daemon tries for a week.\n")
 			}
 			return nil

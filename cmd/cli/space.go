@@ -79,6 +79,7 @@ func (c *command) spaceList() *cli.Command {
 				return nil
 			}
 			c.printSpaces(spaces)
+			c.printFrozen(spaces)
 			return nil
 		},
 	})
@@ -94,6 +95,21 @@ func (c *command) printSpaces(spaces []localapi.Space) {
 		rows[i] = []string{s.Name, s.Role, fmt.Sprint(s.Members), fmt.Sprint(s.Peers), s.Path}
 	}
 	c.ui.table([]string{"SPACE", "ROLE", "MEMBERS", "CONNECTED", "FOLDER"}, rows)
+}
+
+// frozenNext is what to do with a space that one does not belong to any more.
+func frozenNext(name string) string {
+	name = quoted(name)
+	return "to drop the folder: echofs space leave " + name + "; to go on with the files alone: echofs space fork " + name + " NEWNAME"
+}
+
+// printFrozen tells of the spaces that one does not belong to any more.
+func (c *command) printFrozen(spaces []localapi.Space) {
+	for _, s := range spaces {
+		if s.Frozen != "" {
+			c.ui.printf("%s: %s\n  → %s\n", clean(s.Name), s.Frozen, frozenNext(s.Name))
+		}
+	}
 }
 
 func (c *command) spaceInfo() *cli.Command {
@@ -120,7 +136,7 @@ func (c *command) spaceInfo() *cli.Command {
 				clean(s.Name), s.ID, clean(s.Path), s.Role, s.Members, s.Peers,
 				plural(int(s.Entries), "entry", "entries"), plural(s.Feeds, "feed", "feeds"))
 			if s.Frozen != "" {
-				c.ui.printf("frozen   %s\n", s.Frozen)
+				c.ui.printf("frozen   %s\n  → %s\n", s.Frozen, frozenNext(s.Name))
 			}
 			if s.Kept > 0 {
 				c.ui.printf("kept     %s that are not in the space: see .space/withdrawn in it\n", plural(s.Kept, "file", "files"))

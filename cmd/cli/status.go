@@ -52,10 +52,8 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 	if len(s.Spaces) > 0 {
 		c.ui.printf("\n")
 		c.printSpaces(s.Spaces)
+		c.printFrozen(s.Spaces)
 		for _, space := range s.Spaces {
-			if space.Frozen != "" {
-				c.ui.printf("%s: %s\n", clean(space.Name), space.Frozen)
-			}
 			if space.Missing > 0 {
 				c.ui.printf("%s: %s of files still to come\n", clean(space.Name), plural(space.Missing, "piece", "pieces"))
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/echofs/echofs/cmd/localapi"
@@ -49,14 +50,22 @@ func (d *daemon) status(ctx context.Context) (localapi.Status, error) {
 // links tells about the peers, with the names of the spaces that connect them.
 func (d *daemon) links() []localapi.Link {
 	names, people := map[[32]byte]string{}, map[linkEnd]peer{}
+	frozen := map[[32]byte]bool{}
 	for _, s := range d.sorted() {
 		names[s.ID()] = s.Name()
+		frozen[s.ID()] = s.Standing() != space.Present
 		d.peersOf(s, people)
 	}
 	links := []localapi.Link{}
 	for _, l := range d.mesh.Links() {
 		if names[l.Swarm] == "" && l.State != mesh.Up && l.State != mesh.Connecting {
 			continue // others who wait for the same guests, or a guest who has gone
+		}
+		if frozen[l.Swarm] && l.State != mesh.Up {
+			continue // they hang up on us, and that is as it should be
+		}
+		if _, member := people[linkEnd{l.Swarm, l.Device}]; names[l.Swarm] != "" && !member && l.State == mesh.Refused {
+			continue // somebody who was removed
 		}
 		link := localapi.Link{
 			Name: l.Name, Device: l.Device.String(), Space: names[l.Swarm],
@@ -75,7 +84,7 @@ func (d *daemon) links() []localapi.Link {
 			link.RTT = l.RTT.Round(10 * time.Microsecond).String()
 		}
 		if l.Err != nil && l.State != mesh.Up {
-			link.Error = l.Err.Error()
+			link.Error = strings.ReplaceAll(l.Err.Error(), "\n", ": ") // of joined errors
 		}
 		links = append(links, link)
 	}
