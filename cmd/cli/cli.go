@@ -158,31 +158,45 @@ func (c *command) homeAt(dir string) (string, error) {
 		dir = c.Getenv("ECHOFS_HOME")
 	}
 	if dir == "" {
-		if data := c.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
-			dir = filepath.Join(data, "echofs")
-		} else if home := c.Getenv("HOME"); home != "" {
-			dir = filepath.Join(home, ".local", "share", "echofs")
-		} else {
-			return "", &localapi.Error{
-				Code:    localapi.Usage,
-				Message: "there is no home folder to keep things in",
-				Next:    "choose one with --home DIR or ECHOFS_HOME",
-			}
-		}
+		return c.usualHome()
 	}
 	return filepath.Abs(dir)
+}
+
+// usualHome is the folder of the daemon that is meant when nothing else is said.
+func (c *command) usualHome() (string, error) {
+	if data := c.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Abs(filepath.Join(data, "echofs"))
+	}
+	if home := c.Getenv("HOME"); home != "" {
+		return filepath.Abs(filepath.Join(home, ".local", "share", "echofs"))
+	}
+	return "", &localapi.Error{
+		Code:    localapi.Usage,
+		Message: "there is no home folder to keep things in",
+		Next:    "choose one with --home DIR or ECHOFS_HOME",
+	}
 }
 
 // client is the connection to the daemon that a command means.
 func (c *command) client(ctx *cli.Context) (localapi.Client, error) {
 	home, err := c.home(ctx)
-	return localapi.Client{Home: home}, err
+	return c.clientOf(home), err
 }
 
 // clientAt is the connection to the daemon that --home dir means.
 func (c *command) clientAt(dir string) (localapi.Client, error) {
 	home, err := c.homeAt(dir)
-	return localapi.Client{Home: home}, err
+	return c.clientOf(home), err
+}
+
+// clientOf is the connection to the daemon of a home.
+func (c *command) clientOf(home string) localapi.Client {
+	client := localapi.Client{Home: home}
+	if usual, err := c.usualHome(); err != nil || usual != home {
+		client.Up = "echofs --home " + shellWord(home) + " up"
+	}
+	return client
 }
 
 // Version is the version of this build: a release's tag, or the commit.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -105,6 +106,9 @@ func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv 
 	}
 	if inv.PIN != "" {
 		c.ui.notef("It takes this PIN, which you tell them another way: %s\n", spaced(inv.PIN))
+	}
+	if inv.OnlyHere {
+		c.ui.notef("It works on this machine only: no other reaches the servers it names. For others, first:\n  echofs up --http 0.0.0.0:4480 --signal http://HOST:4480    (HOST: a name or address of this machine)\n")
 	}
 	if now, err := client.Status(ctx.Context); err == nil && !now.Online {
 		c.ui.notef("This device is offline, and lets nobody in until it is online again: echofs online\n")
@@ -293,6 +297,16 @@ func (c *command) atDoor(ctx *cli.Context, inv localapi.Invitation, e localapi.D
 		return false, &localapi.Error{Code: localapi.Refused, Message: why + ", and nobody was let in", Next: again}
 	}
 	return false, nil
+}
+
+// shellWord is a path as it is typed in a shell.
+func shellWord(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/-_.+,@", r))
+	}) {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
 
 // quoted is a name as it is typed in a shell.

@@ -109,6 +109,18 @@ func (d *daemon) urlsForGuests() []string {
 	return urls[:min(len(urls), maxInvited)]
 }
 
+// onlyHere reports whether no other machine reaches any of the servers.
+func onlyHere(urls []string) bool {
+	return !slices.ContainsFunc(urls, func(raw string) bool {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return false
+		}
+		ip := net.ParseIP(u.Hostname())
+		return ip != nil && !ip.IsLoopback() || ip == nil && u.Hostname() != "localhost"
+	})
+}
+
 // reachable turns the address of a listener into one to connect to from this
 // machine.
 func reachable(addr string) string {

@@ -49,11 +49,14 @@ func (d *daemon) Share(ctx context.Context, req localapi.ShareRequest) (localapi
 	}
 	switch {
 	case req.PIN:
-		return d.sharePIN(s, inv)
+		made, err := d.sharePIN(s, inv)
+		made.OnlyHere = onlyHere(inv.Signal)
+		return made, err
 	case req.To != "":
 		return d.shareTo(s, inv, req.To)
 	}
 	made, err := d.shareLink(s, inv, req.Uses, "")
+	made.OnlyHere = onlyHere(inv.Signal)
 	return made, err
 }
 

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ const maxReply = 64 << 20
 // Client talks to the daemon of one home.
 type Client struct {
 	Home string
+	Up   string // the command that starts its daemon; "" is "echofs up"
 }
 
 // Status asks the daemon how it is.
@@ -122,7 +124,7 @@ func (c Client) unreachable(err error) error {
 		return &Error{
 			Code:    NotRunning,
 			Message: "no daemon is running for " + c.Home,
-			Next:    "start one in another terminal: echofs up",
+			Next:    "start one in another terminal: " + cmp.Or(c.Up, "echofs up"),
 			Err:     err,
 		}
 	case errors.Is(err, os.ErrPermission), ofAnother(c.Home):
