@@ -74,6 +74,7 @@ func (d *daemon) InviteDevice(context.Context) (localapi.Invitation, error) {
 	return localapi.Invitation{
 		ID: inv.ID().String(), Kind: localapi.KindDevice, Expires: inv.Expires, State: localapi.StateOpen,
 		Uses: 1, Used: []string{}, By: d.device.Name(), URL: inv.String(), QR: inv.Short(), PIN: pin,
+		OnlyHere: onlyHere(inv.Signal),
 	}, nil
 }
 
