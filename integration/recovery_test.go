@@ -99,7 +99,7 @@ func TestRecovery(t *testing.T) {
 		carol.Run("online")
 		w.Eventually("the laptop meets bob", func() error {
 			for _, s := range laptop.Status().Spaces {
-				if s.Name == "ours" && s.Peers == 2 {
+				if s.Name == "ours" && s.Peers > 0 {
 					return nil
 				}
 			}
