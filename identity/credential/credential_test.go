@@ -80,7 +80,8 @@ func TestGoldenAndRoundTrip(t *testing.T) {
 	d := device(t)
 	for name, op := range ops(d) {
 		t.Run(name, func(t *testing.T) {
-			raw, id, err := Sign(d, op)
+			made, err := Make(d, op)
+			raw, id := made.Raw, made.ID
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -251,7 +252,8 @@ func TestRoles(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	d := device(f)
 	for _, op := range ops(d) {
-		raw, _, err := Sign(d, op)
+		made, err := Make(d, op)
+		raw := made.Raw
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -386,7 +388,8 @@ func BenchmarkMake(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	d := device(b)
-	raw, _, err := Sign(d, ops(d)["set-role"])
+	made, err := Make(d, ops(d)["set-role"])
+	raw := made.Raw
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -17,14 +17,8 @@ type envelope struct {
 	Sig  []byte
 }
 
-// Sign makes a credential of op. It fills in Version, Device and Identity, and
+// Make signs a credential of op. It fills in Version, Device and Identity, and
 // sorts Deps and Cuts.
-func Sign(d *identity.Device, op Op) (raw []byte, id identity.ID, err error) {
-	s, err := Make(d, op)
-	return s.Raw, s.ID, err
-}
-
-// Make is Sign, with the credential ready for use on this device.
 func Make(d *identity.Device, op Op) (Signed, error) {
 	op.Version = Version
 	op.Device = d.Key()

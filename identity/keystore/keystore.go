@@ -14,7 +14,6 @@
 package keystore
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -235,15 +234,6 @@ func Open(dir string, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("opening the key store: %s: %w", s.path(fileName), err)
 	}
 	return s, nil
-}
-
-// Load is Open and Unlock of a store that is not protected by a passphrase.
-func Load(dir string, cfg Config) (*identity.Device, error) {
-	s, err := Open(dir, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return s.Unlock(context.Background(), nil)
 }
 
 // Protection returns how the store is protected.

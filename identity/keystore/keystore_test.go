@@ -253,7 +253,7 @@ func TestProtect(t *testing.T) {
 		if err := s.Protect(Passphrase, []byte("short")); !errors.Is(err, ErrPassphrase) {
 			t.Errorf("Protect = %v", err)
 		}
-		if back, err := Load(dir, cfg); err != nil || back.Key() != d.Key() {
+		if back, err := load(dir, cfg); err != nil || back.Key() != d.Key() {
 			t.Errorf("a failure locked the store: %v", err)
 		}
 	})
@@ -263,11 +263,11 @@ func TestUnlockingKeys(t *testing.T) {
 	t.Run("no keyring", func(t *testing.T) {
 		cfg := config()
 		dir, _, _ := create(t, Keyring, cfg)
-		if _, err := Load(dir, Config{}); !errors.Is(err, ErrNoRing) {
+		if _, err := load(dir, Config{}); !errors.Is(err, ErrNoRing) {
 			t.Errorf("Load = %v", err)
 		}
 		cfg.Ring = config().Ring
-		if _, err := Load(dir, cfg); !errors.Is(err, ErrNoKey) {
+		if _, err := load(dir, cfg); !errors.Is(err, ErrNoKey) {
 			t.Errorf("Load with an empty keyring = %v", err)
 		}
 	})
@@ -288,7 +288,7 @@ func TestUnlockingKeys(t *testing.T) {
 			if err := os.WriteFile(key, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Load(dir, cfg); !errors.Is(err, ErrNoKey) {
+			if _, err := load(dir, cfg); !errors.Is(err, ErrNoKey) {
 				t.Errorf("%s = %v", name, err)
 			}
 		}
@@ -297,13 +297,13 @@ func TestUnlockingKeys(t *testing.T) {
 		if err := os.WriteFile(key, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(dir, cfg); !errors.Is(err, ErrNoKey) {
+		if _, err := load(dir, cfg); !errors.Is(err, ErrNoKey) {
 			t.Errorf("changed = %v", err)
 		}
 		if err := os.Remove(key); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(dir, cfg); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), key) {
+		if _, err := load(dir, cfg); !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), key) {
 			t.Errorf("gone = %v", err)
 		}
 		if err := os.WriteFile(key, own, 0o644); err != nil {
@@ -312,13 +312,13 @@ func TestUnlockingKeys(t *testing.T) {
 		if err := os.Chmod(key, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(dir, cfg); !errors.Is(err, ErrPermissions) {
+		if _, err := load(dir, cfg); !errors.Is(err, ErrPermissions) {
 			t.Errorf("readable by all = %v", err)
 		}
 		if err := os.Chmod(key, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if back, err := Load(dir, cfg); err != nil || back.Key() != d.Key() {
+		if back, err := load(dir, cfg); err != nil || back.Key() != d.Key() {
 			t.Errorf("as it was = %v", err)
 		}
 	})
@@ -344,7 +344,7 @@ func TestWords(t *testing.T) {
 	if got, err := s.Words(); err != nil || got != nil {
 		t.Errorf("Words = %v, %v", got, err)
 	}
-	if _, err := Load(dir, cfg); err != nil {
+	if _, err := load(dir, cfg); err != nil {
 		t.Error(err)
 	}
 }
@@ -424,4 +424,13 @@ func FuzzFile(f *testing.F) {
 		}
 		_, _ = decodeKey(data, [16]byte{})
 	})
+}
+
+// load is Open and Unlock of a store that is not protected by a passphrase.
+func load(dir string, cfg Config) (*identity.Device, error) {
+	s, err := Open(dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s.Unlock(context.Background(), nil)
 }

@@ -54,7 +54,7 @@ func TestPermissions(t *testing.T) {
 			if err := tt.spoil(dir, filepath.Join(dir, fileName)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Load(dir, config())
+			_, err := load(dir, config())
 			if !errors.Is(err, ErrPermissions) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("Load = %v, want ErrPermissions and the path", err)
 			}
@@ -98,7 +98,7 @@ func TestEveryDamageIsTold(t *testing.T) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Load(dir, config())
+		_, err := load(dir, config())
 		if err == nil {
 			t.Fatalf("%s %d: no error", what, i)
 		}
