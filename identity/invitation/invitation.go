@@ -7,13 +7,16 @@
 // while the inviter sleeps. A PIN invitation names one device and opens nothing
 // by itself: its holder must also know six digits that travel another way.
 //
+// The other way round goes a Card: with it somebody who shares no space with a
+// person can send them an invitation, and no more.
+//
 // # Format
 //
 // "echofs://join#" and base64url (no padding) of: version byte 1, canonical
 // CBOR, and four bytes of checksum over both. The checksum is there to tell a
 // mangled copy from a wrong one; it protects nothing. Every version starts
 // with its byte and ends with this checksum. The part after # is never sent
-// to a server by a browser.
+// to a server by a browser. A card is the same behind "echofs://card#".
 //
 // # Concurrency
 //
@@ -99,13 +102,19 @@ func (inv Invitation) check() error {
 		return fmt.Errorf("role %v: %w", inv.Role, ErrInvalid)
 	case inv.Expires.Unix() <= 0 || inv.Expires.Unix() > maxExpires:
 		return fmt.Errorf("it has no expiry: %w", ErrInvalid)
-	case len(inv.Signal) > MaxSignal:
-		return fmt.Errorf("%d signaling servers, at most %d allowed: %w", len(inv.Signal), MaxSignal, ErrInvalid)
 	}
-	if err := identity.CheckName(inv.Name); err != nil {
+	return checkPublic(inv.Name, inv.Signal)
+}
+
+// checkPublic checks what is the same in invitations and cards.
+func checkPublic(name string, signal []string) error {
+	if len(signal) > MaxSignal {
+		return fmt.Errorf("%d signaling servers, at most %d allowed: %w", len(signal), MaxSignal, ErrInvalid)
+	}
+	if err := identity.CheckName(name); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	for _, s := range inv.Signal {
+	for _, s := range signal {
 		if u, err := url.Parse(s); err != nil || len(s) > MaxURL || u.Scheme == "" || u.Host == "" {
 			return fmt.Errorf("signaling server %q: %w", s, ErrInvalid)
 		}

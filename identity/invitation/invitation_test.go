@@ -110,7 +110,7 @@ func encode(data []byte) string {
 
 func TestParseRefuses(t *testing.T) {
 	text := example().String()
-	data, err := unwrap(text)
+	data, err := unwrap(Prefix, text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,8 +44,13 @@ func (inv Invitation) String() string {
 	if err != nil {
 		return "invalid invitation: " + err.Error() // only a name that is not UTF-8, which New refuses
 	}
+	return wrap(Prefix, data)
+}
+
+// wrap makes the text of an encoded body.
+func wrap(prefix string, data []byte) string {
 	data = append([]byte{version}, data...)
-	return Prefix + base64.RawURLEncoding.EncodeToString(append(data, sum(data)...))
+	return prefix + base64.RawURLEncoding.EncodeToString(append(data, sum(data)...))
 }
 
 // Short returns a text of at most MaxQR bytes that works like String: without
@@ -67,7 +72,7 @@ func (inv Invitation) Short() string {
 // terminal put into it do no harm. Whether it is still good is for Check. The
 // error matches ErrNotInvitation, ErrDamaged, ErrNewer or ErrInvalid.
 func Parse(text string) (Invitation, error) {
-	data, err := unwrap(text)
+	data, err := unwrap(Prefix, text)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -82,8 +87,8 @@ func Parse(text string) (Invitation, error) {
 	return inv, inv.check()
 }
 
-// unwrap returns the encoded body.
-func unwrap(text string) ([]byte, error) {
+// unwrap returns the encoded body of a text that starts with prefix.
+func unwrap(prefix, text string) ([]byte, error) {
 	if len(text) > 4*maxBytes {
 		return nil, ErrNotInvitation
 	}
@@ -94,10 +99,10 @@ func unwrap(text string) ([]byte, error) {
 		return r
 	}, text)
 	text = strings.Trim(text, `"'<>`)
-	if len(text) < len(Prefix) || !strings.EqualFold(text[:len(Prefix)], Prefix) {
+	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
 		return nil, ErrNotInvitation
 	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(text[len(Prefix):])
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text[len(prefix):])
 	if err != nil || len(data) <= 1+sumSize || len(data) > maxBytes {
 		return nil, ErrDamaged
 	}

@@ -21,12 +21,13 @@ import (
 const (
 	frameLetter wire.Type = 7
 	frameThanks wire.Type = 8
+	frameKnock  wire.Type = 9
 
 	maxLetter  = 8 << 10
 	maxLetters = 64 // on one link
 )
 
-var inboxLimits = wire.Limits{frameHere: 64, frameLetter: maxLetter, frameThanks: 0}
+var inboxLimits = wire.Limits{frameHere: 64, frameLetter: maxLetter, frameThanks: 0, frameKnock: 64}
 
 // letter is what a sender says.
 type letter struct {
@@ -64,6 +65,14 @@ func (in Inbox) Link(ctx context.Context, l *mesh.Link) error {
 	if err := conn.Send(frameHere, here{}); err != nil {
 		return fmt.Errorf("opening the inbox: %w", err)
 	}
+	return take(l, conn, in.Keep, in.Log)
+}
+
+// A keep keeps an invitation, or says that it is not wanted.
+type keep func(from identity.Profile, inv invitation.Invitation) error
+
+// take takes all letters that a link brings.
+func take(l *mesh.Link, conn *wire.Conn, keep keep, log *slog.Logger) error {
 	for range maxLetters {
 		frame, err := readFrame(l, conn, patience)
 		if errors.Is(err, io.EOF) {
@@ -75,7 +84,7 @@ func (in Inbox) Link(ctx context.Context, l *mesh.Link) error {
 		if frame.Type != frameLetter { // another device that waits
 			return fmt.Errorf("%w: %w", mesh.ErrRefused, errNotThem)
 		}
-		if err := in.take(l, frame); err != nil {
+		if err := takeOne(l, frame, keep, log); err != nil {
 			return fmt.Errorf("%w: taking a letter: %w", mesh.ErrRefused, err)
 		}
 		if err := conn.WriteFrame(frameThanks, nil); err != nil {
@@ -85,8 +94,8 @@ func (in Inbox) Link(ctx context.Context, l *mesh.Link) error {
 	return nil
 }
 
-// take keeps one letter.
-func (in Inbox) take(l *mesh.Link, frame wire.Frame) error {
+// takeOne keeps one letter.
+func takeOne(l *mesh.Link, frame wire.Frame, keep keep, log *slog.Logger) error {
 	var letter letter
 	if err := frame.Decode(&letter); err != nil {
 		return err
@@ -96,10 +105,10 @@ func (in Inbox) take(l *mesh.Link, frame wire.Frame) error {
 		err = invitation.ErrInvalid
 	}
 	if err == nil {
-		err = in.Keep(l.Peer, inv)
+		err = keep(l.Peer, inv)
 	}
 	if err != nil {
-		in.Log.Info("an invitation is not taken", "from", l.Peer.Name, "err", err)
+		log.Info("an invitation is not taken", "from", l.Peer.Name, "err", err)
 	}
 	return err
 }
@@ -130,14 +139,19 @@ func (p Postman) Link(ctx context.Context, l *mesh.Link) error {
 	if frame, err := readFrame(l, conn, patience); err != nil || frame.Type != frameHere {
 		return fmt.Errorf("waiting for the inbox: frame %d: %w", frame.Type, errors.Join(err, errNotThem))
 	}
-	for _, inv := range p.Letters() {
+	return bring(l, conn, p.Letters(), p.Delivered)
+}
+
+// bring brings letters to a device that takes them.
+func bring(l *mesh.Link, conn *wire.Conn, letters []invitation.Invitation, delivered func(invitation.Invitation)) error {
+	for _, inv := range letters {
 		if err := conn.Send(frameLetter, letter{Invitation: inv.String()}); err != nil {
 			return fmt.Errorf("delivering an invitation: %w", err)
 		}
 		if frame, err := readFrame(l, conn, patience); err != nil || frame.Type != frameThanks {
 			return fmt.Errorf("waiting for thanks: frame %d: %w", frame.Type, errors.Join(err, errNotThem))
 		}
-		p.Delivered(inv)
+		delivered(inv)
 	}
 	return fmt.Errorf("%w: everything is delivered", mesh.ErrRefused) // nothing more to say soon
 }
