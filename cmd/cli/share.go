@@ -98,6 +98,11 @@ func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv 
 			clean(inv.To), clean(inv.Space), inv.Role, until, quoted(inv.Space))
 		return
 	}
+	if ctx.Bool("qr") || c.ui.moving && !ctx.Bool("no-qr") { // first: it may be higher than the terminal
+		if code := qrCode(inv.QR); code != "" {
+			c.ui.notef("%s", code)
+		}
+	}
 	if inv.Kind == localapi.KindDevice {
 		c.ui.notef("Invitation for another device of yours, until %s. There:\n  echofs halo device join INVITATION\n", until)
 	} else {
@@ -112,11 +117,6 @@ func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv 
 	}
 	if now, err := client.Status(ctx.Context); err == nil && !now.Online {
 		c.ui.notef("This device is offline, and lets nobody in until it is online again: echofs online\n")
-	}
-	if ctx.Bool("qr") || c.ui.moving && !ctx.Bool("no-qr") {
-		if code := qrCode(inv.QR); code != "" {
-			c.ui.notef("%s", code)
-		}
 	}
 	c.ui.printf("%s\n", inv.URL)
 }
@@ -164,8 +164,10 @@ func (c *command) waitAtDoor(ctx *cli.Context, client localapi.Client, inv local
 	events := make(chan []localapi.DoorEvent)
 	failed := make(chan error, 1)
 	go c.follow(ctx, client, inv.ID, events, failed)
-	c.ui.progress("waiting for the guest; Ctrl-C withdraws the invitation")
 	for {
+		if asked == 0 {
+			c.ui.progress("waiting for the guest; Ctrl-C withdraws the invitation")
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
