@@ -175,7 +175,11 @@ func TestFailedFirstRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails()
-	if kept, err := keystore.Load(dir, keystore.Config{}); err != nil || kept.Identity() != made.Identity() {
+	store, err := keystore.Open(dir, keystore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := store.Unlock(t.Context(), nil); err != nil || kept.Identity() != made.Identity() {
 		t.Errorf("the identity is not what it was: %v", err)
 	}
 }
