@@ -12,7 +12,7 @@ import (
 func (c *command) halo() *cli.Command {
 	return c.branch(&cli.Command{
 		Name:  "halo",
-		Usage: "you: your keys, your devices, your recovery words",
+		Usage: "you: your keys, devices and recovery words, your profile, the people you know",
 		Description: `Your identity (HALO) is what others know you by. It is made on the first run of
 echofs up, or with echofs halo create, and acts through your devices: each has
 keys of its own, which never leave it. On disk they are encrypted.
