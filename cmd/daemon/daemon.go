@@ -78,6 +78,7 @@ type daemon struct {
 	spaces   map[identity.ID]*openSpace
 	personal *openSpace                    // the HALO space, which nobody sees; nil: it cannot be used
 	helping  map[[32]byte]func()           // whom we can help to recover, by topic; leaves it
+	carded   map[[32]byte]func()           // cards that we made or send to, by topic; leaves it
 	doors    map[identity.ID]*door         // by PIN invitation
 	left     map[identity.ID]*openSpace    // spaces that were left, which go on telling so
 	entering map[identity.ID]chan struct{} // spaces that are being joined; closed when that has ended

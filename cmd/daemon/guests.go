@@ -135,6 +135,7 @@ func (d *daemon) tendLocked(now time.Time) (connected []*openSpace) {
 	d.hostDevicesLocked(now)
 	d.helpLocked()
 	d.mailLocked(connected)
+	d.cardsLocked(connected, now)
 	return connected
 }
 

@@ -16,9 +16,10 @@ import (
 	"github.com/echofs/echofs/net/mesh"
 )
 
-// Invitations to people one knows. A letter that was sent is kept with the space
+// Invitations to people one knows, or whose card one has. A letter that was sent is kept with the space
 // it invites to, until it is delivered; one that came is kept with the space it
-// came by, until it is accepted, refused or old.
+// came by, until it is accepted, refused or old. What a card brought is kept with
+// the HALO space.
 
 const (
 	inboxName  = "inbox"  // Local value of a space
@@ -34,11 +35,13 @@ type letter struct {
 	Invitation []byte      `cbor:"1,keyasint"` // its text
 	Who        identity.ID `cbor:"2,keyasint"` // whom it goes to, or who sent it
 	Name       string      `cbor:"3,keyasint,omitempty"`
-	Via        identity.ID `cbor:"4,keyasint"`           // the space that both are in
+	Via        identity.ID `cbor:"4,keyasint,omitzero"`  // the space that both are in
 	Invite     identity.ID `cbor:"5,keyasint,omitzero"`  // the INVITE, of one that was sent
 	Done       bool        `cbor:"6,keyasint,omitempty"` // delivered
+	Card       []byte      `cbor:"7,keyasint,omitempty"` // its text, of one that is sent to a card instead of Via
 
-	inv invitation.Invitation
+	inv  invitation.Invitation
+	card invitation.Card
 }
 
 // letterBox is how letters are stored.
@@ -67,6 +70,15 @@ func decodeLetters(data []byte) ([]letter, error) {
 			return nil, fmt.Errorf("%w: not an invitation: %w", errLetters, err)
 		}
 		l.inv = inv
+		if l.Via.IsZero() == (len(l.Card) == 0) {
+			return nil, fmt.Errorf("%w: by way of a space or a card", errLetters)
+		}
+		if len(l.Card) == 0 {
+			continue
+		}
+		if l.card, err = invitation.ParseCard(string(l.Card)); err != nil || l.card.String() != string(l.Card) {
+			return nil, fmt.Errorf("%w: not a card: %w", errLetters, err)
+		}
 	}
 	return b.Letters, nil
 }
@@ -135,27 +147,52 @@ func (d *daemon) contactNamed(name string) (contact, error) {
 	if err != nil {
 		e := localapi.AsError(err)
 		if e.Code == localapi.NotFound {
-			e.Next = "only members of your other spaces can be sent an invitation; to anybody else give the URL: echofs space share NAME"
+			e.Next = "only members of your other spaces are known by name; ask anybody else for their card (echofs halo share), or give them the URL: echofs space share NAME"
 		}
 		return contact{}, e
 	}
 	return byID[m.Identity], nil
 }
 
+// A recipient is whom an invitation is sent to.
+type recipient struct {
+	id     identity.ID
+	name   string
+	via    identity.ID // the space that both are in
+	card   []byte      // the text of their card, if there is no such space
+	topics [][32]byte  // where they wait
+}
+
+// recipientNamed finds whom a contact or a card means.
+func (d *daemon) recipientNamed(to string) (recipient, error) {
+	if strings.Contains(to, "://") {
+		return d.recipientOf(to)
+	}
+	c, err := d.contactNamed(to)
+	if err != nil {
+		return recipient{}, err
+	}
+	r := recipient{id: c.id, name: c.Name, via: c.via.ID()}
+	for _, topic := range topicsOf(c.via) {
+		r.topics = append(r.topics, admission.InboxTopic(topic, c.id))
+	}
+	return r, nil
+}
+
 // shareTo makes an invitation and sends it to somebody who is in another space
-// with us.
-func (d *daemon) shareTo(s *openSpace, inv invitation.Invitation, name string) (localapi.Invitation, error) {
-	c, err := d.contactNamed(name)
+// with us, or whose card we have.
+func (d *daemon) shareTo(s *openSpace, inv invitation.Invitation, to string) (localapi.Invitation, error) {
+	r, err := d.recipientNamed(to)
 	if err != nil {
 		return localapi.Invitation{}, err
 	}
-	if slices.ContainsFunc(d.membersOf(s), func(m localapi.Member) bool { return m.Identity == c.Identity }) {
+	if slices.ContainsFunc(d.membersOf(s), func(m localapi.Member) bool { return m.Identity == r.id.String() }) {
 		return localapi.Invitation{}, &localapi.Error{
-			Code: localapi.Busy, Message: fmt.Sprintf("%s is in %s already", c.Name, s.Name()),
-			Next: "to change what they may do: echofs space role " + s.Name() + " " + c.Name + " ROLE",
+			Code: localapi.Busy, Message: fmt.Sprintf("%s is in %s already", r.name, s.Name()),
+			Next: "to change what they may do: echofs space role " + s.Name() + " " + r.name + " ROLE",
 		}
 	}
-	made, err := d.shareLink(s, inv, 1, c.Name)
+	made, err := d.shareLink(s, inv, 1, r.name)
 	if err != nil {
 		return made, err
 	}
@@ -167,14 +204,14 @@ func (d *daemon) shareTo(s *openSpace, inv invitation.Invitation, name string) (
 		if len(list) >= maxLetters {
 			return nil, &localapi.Error{Code: localapi.Busy, Message: fmt.Sprintf("%d invitations of %s wait to be delivered", len(list), s.Name()), Next: "withdraw some: echofs space invitations " + s.Name()}
 		}
-		return append(list, letter{Invitation: []byte(made.URL), Who: c.id, Name: c.Name, Via: c.via.ID(), Invite: invite}), nil
+		return append(list, letter{Invitation: []byte(made.URL), Who: r.id, Name: r.name, Via: r.via, Card: r.card, Invite: invite}), nil
 	})
 	if err != nil {
 		return made, errors.Join(err, s.CloseInvite(invite))
 	}
 	d.tend(time.Now())
-	for _, topic := range topicsOf(c.via) {
-		d.mesh.Retry(admission.InboxTopic(topic, c.id)) // where they may have got another one before
+	for _, topic := range r.topics {
+		d.mesh.Retry(topic) // where they may have got another one before
 	}
 	made.URL, made.QR = "", "" // it travels by itself
 	made.Note = "on its way"
@@ -305,22 +342,28 @@ func (d *daemon) keepLetter(s *openSpace, from identity.Profile, inv invitation.
 // A received letter is one in the inbox of a space.
 type received struct {
 	letter
-	via *openSpace
+	via  *openSpace
+	card bool // it came by our card: we know nothing of the sender
 }
 
 func (r received) describe() localapi.Invitation {
+	by, way := cmp.Or(r.Name, r.Who.Short()), "by way of "+r.via.Name()
+	if r.card {
+		by, way = by+" ("+r.Who.Short()+")", "by your card"
+	}
 	return localapi.Invitation{
 		ID: r.inv.ID().String(), Kind: localapi.KindReceived, Space: r.inv.Name, Role: r.inv.Role.String(), Expires: r.inv.Expires,
-		State: localapi.StateOpen, Uses: 1, Used: []string{}, By: cmp.Or(r.Name, r.Who.Short()), Note: "by way of " + r.via.Name(),
+		State: localapi.StateOpen, Uses: 1, Used: []string{}, By: by, Note: way,
 	}
 }
 
 // letters returns what others have sent us, for spaces that we are not in.
 func (d *daemon) letters() (all []received) {
-	for _, s := range d.sorted() {
+	own := d.own()
+	for _, s := range d.withOwn() {
 		for _, l := range d.box(s, inboxName) {
 			if _, err := d.find(l.inv.Space.String()); err != nil {
-				all = append(all, received{l, s})
+				all = append(all, received{l, s, s == own})
 			}
 		}
 	}
@@ -371,7 +414,7 @@ func (d *daemon) dropLettersTo(space identity.ID) {
 }
 
 func (d *daemon) dropLetters(which func(letter) bool) (err error) {
-	for _, s := range d.sorted() {
+	for _, s := range d.withOwn() {
 		if slices.ContainsFunc(d.box(s, inboxName), which) {
 			err = errors.Join(err, d.changeBox(s, inboxName, func(list []letter) ([]letter, error) {
 				return slices.DeleteFunc(list, which), nil

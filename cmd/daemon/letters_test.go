@@ -29,6 +29,7 @@ func someLetters() []letter {
 	return []letter{
 		{Invitation: []byte(inv.String()), Who: identity.ID{3}, Name: "Ben", Via: identity.ID{4}, inv: inv},
 		{Invitation: []byte(inv.String()), Who: identity.ID{5}, Via: identity.ID{6}, Invite: identity.ID{7}, Done: true, inv: inv},
+		{Invitation: []byte(inv.String()), Who: identity.ID{8}, Name: "Zoe", Card: []byte(someCard().String()), Invite: identity.ID{9}, inv: inv, card: someCard()},
 	}
 }
 
@@ -50,7 +51,7 @@ func TestLettersAreGolden(t *testing.T) {
 	if hex.EncodeToString(data) != strings.TrimSpace(string(want)) {
 		t.Errorf("letters are kept as %x", data)
 	}
-	if back, err := decodeLetters(data); err != nil || len(back) != 2 || back[1].Invite != (identity.ID{7}) || back[0].inv.Name != "home" {
+	if back, err := decodeLetters(data); err != nil || len(back) != 3 || back[2].card.Name != "Zoe" || back[1].Invite != (identity.ID{7}) || back[0].inv.Name != "home" {
 		t.Errorf("%+v, %v", back, err)
 	}
 	if none, err := decodeLetters(nil); err != nil || len(none) != 0 {

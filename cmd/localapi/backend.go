@@ -22,5 +22,6 @@ type Backend interface {
 	Membership
 	History
 	HaloBackend
+	Cards
 	People
 }
