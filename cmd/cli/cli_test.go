@@ -321,6 +321,8 @@ func TestCompletion(t *testing.T) {
 		{"space role notes ben", "reader\neditor\nadmin\n"},
 		{"space role notes ben admin", ""},
 		{"space export notes", ""},
+		{"space revoke", "22222222\n33333333\n"},
+		{"space join", ""}, // its name cannot be typed
 		{"space share --role reader", spaces},
 		{"space share notes --role", "reader\neditor\nadmin\n"},
 		{"space share notes --", "--home\n--role\n--uses\n--expires\n--pin\n--to\n--qr\n--no-qr\n--yes\n--json\n--help\n"},

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/echofs/echofs/cmd/localapi"
 )
 
 // The program completes its own line when its last argument is completionArg;
@@ -152,6 +154,8 @@ func (c *command) offerValues(ctx context.Context, home, option string) {
 		c.offer("debug", "info", "warn", "error")
 	case "space":
 		c.offerSpaces(ctx, home)
+	case "to":
+		c.offerContacts(ctx, home)
 	}
 }
 
@@ -177,6 +181,10 @@ func (c *command) offerArguments(ctx context.Context, home string, cmd *cli.Comm
 		c.offer("bash", "zsh", "fish")
 	case "info", "share", "members", "role", "remove", "leave", "invitations", "rotate", "export", "fork", "rebuild":
 		c.offerSpaces(ctx, home)
+	case "join", "revoke":
+		if cmd.ArgsUsage == "INVITATION" {
+			c.offerInvitations(ctx, home, cmd.Name)
+		}
 	case "open":
 		client, err := c.clientAt(home)
 		if err != nil {
@@ -228,6 +236,45 @@ func (c *command) offerMembers(ctx context.Context, home, space string) {
 	for _, m := range members {
 		if !m.Self {
 			c.offer(m.Name)
+		}
+	}
+}
+
+func (c *command) offerContacts(ctx context.Context, home string) {
+	client, err := c.clientAt(home)
+	if err != nil {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	contacts, err := client.Contacts(wait)
+	if err != nil {
+		return
+	}
+	for _, who := range contacts {
+		c.offer(who.Name)
+	}
+}
+
+// offerInvitations offers those that can be revoked, or joined by the name of
+// the space.
+func (c *command) offerInvitations(ctx context.Context, home, verb string) {
+	client, err := c.clientAt(home)
+	if err != nil {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	list, err := client.Invitations(wait, "")
+	if err != nil {
+		return
+	}
+	for _, in := range list {
+		switch {
+		case verb == "join" && in.Kind == localapi.KindReceived:
+			c.offer(in.Space)
+		case verb == "revoke" && (in.Kind == localapi.KindReceived || in.State == localapi.StateOpen):
+			c.offer(in.ID[:min(8, len(in.ID))])
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (c *command) runDeviceJoin(ctx *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	client := localapi.Client{Home: home}
+	client := c.clientOf(home)
 	running, err := c.runs(ctx, client)
 	if err != nil {
 		return err
@@ -191,8 +191,9 @@ EXAMPLES
 				return err
 			}
 			device := ctx.Args().First()
-			c.ui.notef("%s keeps the files that are on it, and what it knows of the keys until now;\nit gets nothing new, and nobody takes anything of it. This cannot be undone.\n", clean(device))
-			if err := c.confirm(ctx, "Revoke "+clean(device)+"?"); err != nil {
+			if err := c.confirm(ctx, clean(device)+` keeps the files that are on it, and what it knows of the keys until now;
+it gets nothing new, and nobody takes anything of it. This cannot be undone.
+Revoke `+clean(device)+"?"); err != nil {
 				return err
 			}
 			h, err := client.RevokeDevice(ctx.Context, device)

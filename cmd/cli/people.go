@@ -91,7 +91,7 @@ EXAMPLES
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "others know you as `NAME`"},
 			&cli.StringFlag{Name: "picture", Usage: "they see the picture in `FILE`"},
-			&cli.StringFlag{Name: "share-activity", Usage: "whether they see which file you look at here: `on|off`"},
+			&cli.StringFlag{Name: "share-activity", Usage: "`on|off`: whether they see which file you look at here"},
 			jsonFlag(),
 		},
 		Action: c.runProfile,

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/echofs/echofs/cmd/localapi"
 )
 
 // How secrets come in: typed at a terminal without being shown, or from a file
@@ -45,6 +48,10 @@ func (c *command) newPassphrase(ctx *cli.Context, option string) ([]byte, error)
 	first, err := c.passphrase(ctx, option, "New passphrase: ")
 	if err != nil || ctx.IsSet(option) {
 		return first, err
+	}
+	if utf8.RuneCount(first) < localapi.MinPassphrase {
+		clear(first)
+		return nil, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("a passphrase needs at least %d characters", localapi.MinPassphrase), Next: "several words are easy to remember and hard to guess"}
 	}
 	second, err := c.typed("The same again: ")
 	if err != nil {
@@ -126,6 +133,7 @@ func (c *command) interruptible(read func() (string, error)) (string, error) {
 	case a := <-got:
 		return a.line, a.err
 	case <-signals:
+		c.ui.notef("\n")
 		return "", context.Canceled
 	}
 }

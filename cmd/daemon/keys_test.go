@@ -146,3 +146,11 @@ func TestWhichDeviceIsMeant(t *testing.T) {
 		}
 	}
 }
+
+// The command line refuses what the key store would refuse, before it asks for
+// the same again.
+func TestShortestPassphrase(t *testing.T) {
+	if localapi.MinPassphrase != keystore.MinPassphrase {
+		t.Errorf("%d here, %d there", localapi.MinPassphrase, keystore.MinPassphrase)
+	}
+}

@@ -46,7 +46,7 @@ func (p *problems) add(space, message, next string) {
 func (p *problems) all() []localapi.Problem {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := slices.Clone(p.list)
+	list := append([]localapi.Problem{}, p.list...) // [] in JSON, never null
 	slices.Reverse(list)
 	return list
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// MinPassphrase is how many characters a passphrase has at least.
+const MinPassphrase = 8
+
 // HaloBackend is the part of a Backend that is about the person.
 type HaloBackend interface {
 	Halo(ctx context.Context) (Halo, error)

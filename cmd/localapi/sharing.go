@@ -72,7 +72,7 @@ type Invitation struct {
 	QR  string `json:"qr,omitempty"`  // what a QR code of it holds
 	PIN string `json:"pin,omitempty"` // only when it is made
 
-	OnlyHere bool `json:"only_here,omitempty"` // no other machine reaches the servers it names; told when it is made
+	OnlyHere bool `json:"onlyHere,omitempty"` // no other machine reaches the servers it names; told when it is made
 }
 
 // JoinRequest accepts an invitation.
