@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -54,4 +55,22 @@ func TestGather(t *testing.T) {
 		t.Errorf("met %s", l.Peer.Name)
 	default:
 	}
+}
+
+// A topic that is left and met on again at once is one to be met on.
+func TestGatherAgain(t *testing.T) {
+	b := newBoard(t)
+	a, z := start(t, device(t, "ann"), nil, b.url()), start(t, device(t, "zoe"), nil, b.url())
+	name := [32]byte{9}
+	ma, mz := newMeeting(), newMeeting()
+	meet, _ := a.Gather(name, ma, [32]byte{1})
+	for range 20 {
+		meet([32]byte{2})
+		runtime.Gosched()
+		meet([32]byte{1})
+		runtime.Gosched()
+	}
+	z.Gather(name, mz, [32]byte{1})
+	await(t, "ann's link", ma.began)
+	await(t, "zoe's link", mz.began)
 }

@@ -22,8 +22,7 @@ type route struct {
 func (r route) send(c call) error { return r.session.Send(r.Route, c.encode()) }
 
 // peer is one device of a swarm, on however many of its topics it was met. run
-// decides, in one goroutine; what it
-// waits for arrives by handle.
+// decides, in one goroutine; what it waits for arrives by handle.
 type peer struct {
 	swarm  *swarm
 	device identity.PublicKey

@@ -79,6 +79,7 @@ func (s *swarm) run(ctx context.Context) {
 	defer wg.Wait()
 	defer cancel()
 	present := make(map[[32]byte]context.CancelFunc)
+	ended := make(map[[32]byte]chan struct{}) // of each topic that was attended: closed when it is no more
 	for {
 		s.mu.Lock()
 		for topic, leave := range present {
@@ -90,11 +91,19 @@ func (s *swarm) run(ctx context.Context) {
 		for topic := range s.topics {
 			if present[topic] == nil {
 				there, leave := context.WithCancel(ctx)
-				present[topic] = leave
-				wg.Go(func() { s.attend(ctx, there, topic, &wg) })
+				before, end := ended[topic], make(chan struct{})
+				present[topic], ended[topic] = leave, end
+				wg.Go(func() {
+					defer close(end)
+					if before != nil {
+						<-before // it has been left, and only then can be joined
+					}
+					s.attend(ctx, there, topic, &wg)
+				})
 			}
 		}
 		s.mu.Unlock()
+		forgetEnded(ended)
 		select {
 		case <-s.changed:
 		case <-ctx.Done():
@@ -102,6 +111,16 @@ func (s *swarm) run(ctx context.Context) {
 				leave()
 			}
 			return
+		}
+	}
+}
+
+func forgetEnded(ended map[[32]byte]chan struct{}) {
+	for topic, end := range ended {
+		select {
+		case <-end:
+			delete(ended, topic)
+		default:
 		}
 	}
 }
