@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -289,7 +290,8 @@ func TestDamage(t *testing.T) {
 			return b
 		}
 	}
-	for name, damage := range tests {
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		damage := tests[name]
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, fileName), damage(bytes.Clone(whole)), 0o600); err != nil {
 			t.Fatal(err)
