@@ -94,21 +94,19 @@ func (d *daemon) hereIn(s *openSpace, device *identity.Device) []replicate.Peer 
 
 // presences returns who is here in a space, this device too, by identity.
 func (d *daemon) presences(s *openSpace, device *identity.Device) map[identity.ID][]localapi.Presence {
-	names := map[identity.PublicKey]string{}
-	for _, m := range s.Members() {
-		for _, info := range m.Infos {
-			names[info.Key] = info.Name
-		}
-	}
+	devices := map[linkEnd]peer{} // of members, whatever their chains say they are called
+	devicesOf(s, devices)
 	here := map[identity.ID][]localapi.Presence{}
 	for _, p := range d.hereIn(s, device) {
-		one := localapi.Presence{
-			Device: p.Device.String(), DeviceName: cmp.Or(names[p.Device], p.DeviceName), Self: p.Device == device.Key(), Since: p.Since,
+		known, is := devices[linkEnd{s.ID(), p.Device}]
+		if !is {
+			continue // it was a member's a moment ago
 		}
+		one := localapi.Presence{Device: p.Device.String(), DeviceName: known.device, Self: p.Device == device.Key(), Since: p.Since}
 		if p.File != "" {
 			one.File = s.Name() + "/" + p.File
 		}
-		here[p.Identity] = append(here[p.Identity], one)
+		here[known.who] = append(here[known.who], one)
 	}
 	return here
 }
@@ -121,15 +119,23 @@ type linkEnd struct {
 
 // A peer is what is known of a device in a space: whose it is and what it is
 // called, and what is looked at there.
-type peer struct{ name, device, file string }
+type peer struct {
+	who                identity.ID
+	name, device, file string
+}
 
-// peersOf adds the devices of the members of a space.
-func (d *daemon) peersOf(s *openSpace, to map[linkEnd]peer) {
+// devicesOf adds the devices of the members of a space.
+func devicesOf(s *openSpace, to map[linkEnd]peer) {
 	for _, m := range s.Members() {
 		for _, info := range m.Infos {
-			to[linkEnd{s.ID(), info.Key}] = peer{name: m.Name, device: info.Name}
+			to[linkEnd{s.ID(), info.Key}] = peer{who: m.Identity, name: m.Name, device: info.Name}
 		}
 	}
+}
+
+// peersOf adds the devices of the members of a space, with what they look at.
+func (d *daemon) peersOf(s *openSpace, to map[linkEnd]peer) {
+	devicesOf(s, to)
 	for _, p := range d.hereIn(s, d.device) {
 		if known, ok := to[linkEnd{s.ID(), p.Device}]; ok && p.File != "" {
 			known.file = s.Name() + "/" + p.File
