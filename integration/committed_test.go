@@ -31,7 +31,9 @@ func (d *Device) lives() map[tree.NodeID]*life {
 			d.w.t.Fatal(err)
 		}
 	}
-	device, err := keystore.Load(filepath.Join(d.home, "identity"), keystore.Config{})
+	store, err := keystore.Open(filepath.Join(d.home, "identity"), keystore.Config{})
+	check(err)
+	device, err := store.Unlock(d.w.t.Context(), nil)
 	check(err)
 	spaces, err := os.ReadDir(filepath.Join(d.home, "spaces"))
 	check(err)

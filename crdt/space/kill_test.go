@@ -32,7 +32,11 @@ func TestMain(m *testing.M) {
 
 // writeUntilKilled changes a space and says each change that was acknowledged.
 func writeUntilKilled(dir string) error {
-	d, err := keystore.Load(filepath.Join(dir, "identity"), keystore.Config{})
+	store, err := keystore.Open(filepath.Join(dir, "identity"), keystore.Config{})
+	if err != nil {
+		return err
+	}
+	d, err := store.Unlock(context.Background(), nil)
 	if err != nil {
 		return err
 	}
