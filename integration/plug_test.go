@@ -23,15 +23,14 @@ import (
 //
 // PLUG is the number of kills; with it the whole source tree of Go is copied.
 func TestPlug(t *testing.T) {
-	kills, source := 4, filepath.Join(goroot(t), "src", "encoding")
+	kills, source, seed := 4, filepath.Join(goroot(t), "src", "encoding"), uint64(1)
 	if s := os.Getenv("PLUG"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
 			t.Fatalf("PLUG is not a number: %v", err)
 		}
-		kills, source = n, filepath.Join(goroot(t), "src")
+		kills, source, seed = n, filepath.Join(goroot(t), "src"), uint64(time.Now().UnixNano())
 	}
-	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 
 	w := NewWorld(t)
