@@ -147,7 +147,8 @@ func (s *Space) takeDead(e *feed.Entry, ops []tree.Op) (bool, error) {
 	if err := s.beforeEntry(e); err != nil {
 		return false, err
 	}
-	s.complain("an entry is kept and does not count", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq)
+	// Nobody does wrong here: whoever is removed may not have heard of it.
+	s.log.Debug("an entry is kept and does not count", "space", s.name, "feed", e.Feed.Short(), "seq", e.Seq)
 	s.dead[e.ID] = true
 	s.deadChanges = nil
 	s.applyDead(e, ops)
