@@ -76,13 +76,17 @@ func (c *command) printHalo(ctx *cli.Context, h localapi.Halo, err error) error 
 	default:
 		c.ui.printf("none\n")
 	}
-	live := 0
+	live, revoked := 0, false
 	for _, d := range h.Devices {
 		if !d.Revoked {
 			live++
 		}
+		revoked = revoked || d.Self && d.Revoked
 	}
 	c.ui.printf("devices     %d\n", live)
+	if revoked {
+		c.ui.printf("This device was revoked: it keeps the files it has, and gets and sends nothing any more.\n")
+	}
 	return nil
 }
 

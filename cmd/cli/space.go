@@ -100,7 +100,7 @@ func (c *command) printSpaces(spaces []localapi.Space) {
 // frozenNext is what to do with a space that one does not belong to any more.
 func frozenNext(name string) string {
 	name = quoted(name)
-	return "to drop the folder: echofs space leave " + name + "; to go on with the files alone: echofs space fork " + name + " NEWNAME"
+	return "to take the files out: echofs space export " + name + " DIR; to drop the folder: echofs space leave " + name
 }
 
 // printFrozen tells of the spaces that one does not belong to any more.

@@ -66,7 +66,7 @@ func (c *command) printStatus(s localapi.Status, now time.Time) {
 			if note == "" {
 				note = l.RTT
 			}
-			rows[i] = []string{l.Name, cmp.Or(l.DeviceName, "-"), l.Space, l.State, ago(now, l.Since), note}
+			rows[i] = []string{l.Name, cmp.Or(l.DeviceName, "-"), cmp.Or(l.Space, "-"), l.State, ago(now, l.Since), note}
 			if looks {
 				rows[i] = append(rows[i], cmp.Or(l.File, "-"))
 			}

@@ -56,6 +56,10 @@ func (d *daemon) links() []localapi.Link {
 		frozen[s.ID()] = s.Standing() != space.Present
 		d.peersOf(s, people)
 	}
+	if own := d.own(); own != nil { // the HALO space has no name: nobody sees it
+		frozen[own.ID()] = own.Standing() != space.Present
+		devicesOf(own, people)
+	}
 	links := []localapi.Link{}
 	for _, l := range d.mesh.Links() {
 		if names[l.Swarm] == "" && l.State != mesh.Up && l.State != mesh.Connecting {

@@ -173,6 +173,10 @@ func (d *daemon) joinTopics() {
 func (d *daemon) replicateLocked(s *openSpace) {
 	r := replicate.New(s.Space, d.part("replicate"))
 	s.synced, s.replica = r.Synced(), r
+	if d.spaces[s.ID()] == s && !d.here.IsZero() { // else tellPeers tells it in a while
+		s.told = replicate.Presence{Since: d.here}
+		r.Tell(s.told)
+	}
 	meet, leave := d.mesh.Gather(s.ID(), r)
 	s.leave = leave
 	stopTending := start(d.ctx, "meetings of space "+s.ID().Short(), d.fail, func(ctx context.Context) error {
