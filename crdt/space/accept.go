@@ -15,7 +15,11 @@ import (
 // Accept takes entries of peers and returns when they are durable. Entries that
 // build on what is not here wait in memory and are not reported; one that is
 // refused is named in the error, a join of *Refused, and keeps nothing else out.
+// On a disk that is nearly full it takes nothing: ErrNoRoom.
 func (s *Space) Accept(ctx context.Context, raw [][]byte) error {
+	if err := s.room(); err != nil {
+		return err
+	}
 	var refused []error
 	entries := make([]feed.Entry, 0, len(raw))
 	for _, r := range raw {

@@ -81,8 +81,11 @@ func (c *chunks) came(hash [32]byte) {
 }
 
 // MissingChunks returns up to limit chunks to fetch, those somebody waits for
-// first.
+// first; none if the disk is nearly full.
 func (s *Space) MissingChunks(limit int) [][32]byte {
+	if s.room() != nil {
+		return nil
+	}
 	s.chunks.mu.Lock()
 	missing := make([][32]byte, len(s.chunks.urgent))
 	for i, u := range s.chunks.urgent {

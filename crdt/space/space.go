@@ -33,6 +33,7 @@ type Space struct {
 	members *membership.State
 	db      *store.Store
 	view    func(func(*store.Tx) error) error // of db
+	disk    func() (free, total uint64, err error)
 	journal *store.Journal
 	blobs   *blob.Store
 	events  events
@@ -63,6 +64,7 @@ type Space struct {
 	lineage    atomic.Uint64            // see Lineage
 	proofs     atomic.Pointer[[][]byte] // what Forks returns
 	readOnly   atomic.Bool              // what subscribers know, see noteAccess
+	cramped    atomic.Bool              // there was no room when last looked at
 	committing sync.Mutex               // held by the one commit that runs; taken before write
 	busy       atomic.Bool              // the last commit had much to do
 
@@ -186,6 +188,7 @@ func Open(cfg Config) (*Space, error) {
 		batch:    newBatch(),
 	}
 	s.bases.budget, s.lines.budget = basesBudget, linesBudget
+	s.disk = func() (free, total uint64, err error) { return diskOf(s.dir) }
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

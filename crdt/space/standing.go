@@ -49,8 +49,8 @@ func (s *Space) Standing() Standing {
 	return Present
 }
 
-// noteAccess is called whenever credentials have come. It tells subscribers when this device may write and could not, or the
-// other way round.
+// noteAccess is called whenever credentials have come. It tells subscribers when
+// this device may write and could not, or the other way round.
 func (s *Space) noteAccess() {
 	if now := s.Role() < credential.Editor; s.readOnly.Swap(now) != now {
 		s.log.Info("what this device may do in a space has changed", "space", s.name, "read-only", now, "role", s.Role())
