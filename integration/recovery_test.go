@@ -140,3 +140,49 @@ func TestRecovery(t *testing.T) {
 	other := w.Device("other")
 	other.saying(words, exitUnreachable, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--timeout", "2s")
 }
+
+// One device is left, and the words end the others: also where it was alone. The
+// daemon of the new home runs already.
+func TestRecoveryKeepsADevice(t *testing.T) {
+	w := NewWorld(t)
+	laptop, bob := w.Up("laptop"), w.Up("bob")
+	laptop.Run("space", "create", "alone")
+	laptop.Write("alone/a.txt", "from the laptop\n")
+	laptop.Run("space", "create", "ours")
+	bob.Join(laptop.Invite("ours"))
+	phone := w.Device("phone")
+	phone.Becomes(laptop)
+	phone.Has("alone", "ours")
+	phone.Sees("alone/a.txt", "from the laptop\n")
+	words := laptop.words()
+	laptop.Stop()
+
+	fresh := w.Up("fresh")
+	if out := fresh.saying(words, exitNotFound, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--keep", "ipad"); !strings.Contains(out, "no device ipad") {
+		t.Errorf("a device that there is not: %s", out)
+	}
+	fresh.saying(words, 0, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--device", "fresh", "--keep", "phone")
+	fresh.Has("alone", "ours")
+	fresh.Sees("alone/a.txt", "from the laptop\n")
+	fresh.Write("alone/f.txt", "from the new one\n")
+	phone.Sees("alone/f.txt", "from the new one\n")
+	for _, d := range []*Device{fresh, phone} {
+		d.Owns("fresh", "phone")
+	}
+	phone.Run("space", "create", "new")
+	fresh.Has("alone", "new", "ours")
+	phone.Write("ours/p.txt", "from the phone\n")
+	bob.Sees("ours/p.txt", "from the phone\n")
+
+	laptop.Up()
+	w.Eventually("the laptop knows that it was revoked", func() error {
+		if out := laptop.Run("status"); !strings.Contains(out, "revoked") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	laptop.Lacks("new")
+	if out := fresh.saying(words, exitRefused, "halo", "recover", "--words-fd", "0", "--signal", bob.signal()); !strings.Contains(out, "you are laptop here") {
+		t.Errorf("where somebody is already: %s", out)
+	}
+}

@@ -159,6 +159,9 @@ func (d *daemon) keepBoxes(k *records, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.boxed = body
+	d.mu.Unlock()
 	sum := sumOfBox(seal, body)
 	if sum != k.sum {
 		turn := slices.IndexFunc(d.device.Halo().Devices(), func(i identity.DeviceInfo) bool { return i.Key == d.device.Key() })

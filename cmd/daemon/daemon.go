@@ -77,6 +77,7 @@ type daemon struct {
 	cancel   context.CancelCauseFunc // of ctx
 	spaces   map[identity.ID]*openSpace
 	personal *openSpace                    // the HALO space, which nobody sees; nil: it cannot be used
+	boxed    []byte                        // what the recovery box of this person is to hold
 	helping  map[[32]byte]func()           // whom we can help to recover, by topic; leaves it
 	carded   map[[32]byte]func()           // cards that we made or send to, by topic; leaves it
 	doors    map[identity.ID]*door         // by PIN invitation

@@ -82,6 +82,23 @@ func (d *daemon) help(who identity.ID, words identity.PublicKey) (help recovery.
 			help.Spaces = append(help.Spaces, data)
 		}
 	}
+	if who == d.device.Identity() {
+		if box, err := d.freshBox(); err == nil {
+			help.Boxes = append(help.Boxes, box)
+		}
+	}
 	help.Chain = halo.Chain()
 	return help, len(help.Chain) > 0
+}
+
+// freshBox makes a recovery box as it is to be now.
+func (d *daemon) freshBox() ([]byte, error) {
+	d.mu.Lock()
+	body := d.boxed
+	d.mu.Unlock()
+	_, seal, ok := d.device.Halo().Recovery()
+	if !ok || body == nil {
+		return nil, errBox
+	}
+	return sealBox(d.device, seal, body)
 }

@@ -47,6 +47,7 @@ func (d *daemon) openSession(device *identity.Device) (err error) {
 	d.spaces, d.left, d.broken = map[identity.ID]*openSpace{}, nil, nil
 	d.entering = map[identity.ID]chan struct{}{}
 	d.helping, d.carded = map[[32]byte]func(){}, map[[32]byte]func(){}
+	d.boxed = nil
 	d.mu.Unlock()
 	d.vfs = vfs.New(vfs.Config{
 		Dir: filepath.Join(d.Home, "scratch"), Log: d.part("vfs"),
