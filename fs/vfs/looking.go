@@ -11,7 +11,8 @@ const (
 	// lookingKept bounds how many processes are remembered with what they opened.
 	lookingKept = 64
 	// lookingFor is how long a process that runs on is taken to look at what it
-	// opened last and has closed, as an editor does.
+	// opened last and has closed, as an editor does. An editor that leaves a note
+	// beside the file does so for as long as that is there.
 	lookingFor = 15 * time.Minute
 )
 
@@ -92,7 +93,7 @@ func (f *FS) LookedAt(spaceName string) string {
 	now := f.now()
 	path, turn := "", uint64(0)
 	for who, a := range f.looking.all() {
-		if !f.procs.alive(who) || now.Sub(a.at) > lookingFor && !a.in.openBy(who) {
+		if !f.procs.alive(who) || now.Sub(a.at) > lookingFor && !a.in.openBy(who) && !a.in.editedBy(who) {
 			f.looking.forget(who, a)
 			continue
 		}
@@ -116,6 +117,28 @@ func (in *inode) openBy(who proc) bool {
 		}
 	}
 	return false
+}
+
+// editedBy reports whether a process says beside a file that it has it loaded, as
+// vim does in a swap file. It is called without locks.
+func (in *inode) editedBy(who proc) bool {
+	v := in.vol
+	beside := ""
+	v.mu.Lock()
+	parent, name := in.parent, in.name
+	at := v.where(parent, name)
+	if v.hasScratch(parent) {
+		beside = v.folderDir(parent)
+	}
+	v.mu.Unlock()
+	is := unheard
+	if beside != "" {
+		is, _ = bufferOf(beside, name, who.pid)
+	}
+	if is == unheard && at != nil && in.fs.procs.real() {
+		is, _ = bufferElsewhere(at.path(), who.pid)
+	}
+	return is != unheard
 }
 
 // sharedPath is where a file is in its space; empty if it is not there.

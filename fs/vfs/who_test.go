@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"syscall"
 	"testing"
@@ -111,7 +112,10 @@ func TestLookedAt(t *testing.T) {
 		is("b.txt")
 		time.Sleep(lookingFor + time.Second)
 		is("docs/a.txt") // which is still open
+		q.write("docs/.a.txt.swp", string(header(t, "clean", func(b []byte) { binary.LittleEndian.PutUint32(b[swapPID:], q.pid) })))
 		q.close(h)
+		is("docs/a.txt") // which is still loaded
+		q.unlink("docs/.a.txt.swp")
 		is("")
 		p.read("b.txt")
 		p.rename("b.txt", "c.txt")
