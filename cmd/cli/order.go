@@ -10,23 +10,49 @@ import (
 // How a line is read before the parser sees it, so that people can write what
 // they mean in the order they think of it.
 
-// help turns `help space share` into `space share --help`.
+// help turns `help space share` and `space help share` into `space share --help`,
+// and --version into the command.
 func help(app *cli.App, args []string) []string {
-	if len(args) < 2 || args[1] != "help" && args[1] != "h" {
-		return args
+	if len(args) == 2 && args[1] == "--version" {
+		return []string{args[0], "version"}
 	}
-	commands, asked := app.Commands, args[2:]
+	commands, flags := app.Commands, app.Flags
+	var path []string
+	for i := 1; i < len(args) && len(commands) > 0; i++ {
+		arg := args[i]
+		if strings.HasPrefix(arg, "-") {
+			if takesValue(flags, arg) {
+				i++
+			}
+			continue
+		}
+		if arg == "help" || arg == "h" {
+			return helpFor(args[0], commands, path, args[i+1:])
+		}
+		at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(arg) })
+		if at < 0 {
+			return args
+		}
+		path = append(path, arg)
+		commands, flags = commands[at].Subcommands, append(slices.Clone(flags), commands[at].Flags...)
+	}
+	return args
+}
+
+// helpFor is the line that explains what is asked about, of the commands below path.
+func helpFor(program string, commands []*cli.Command, path, asked []string) []string {
 	if len(asked) == 1 && asked[0] == "help" {
 		asked = nil
 	}
+	line := slices.Concat([]string{program}, path, asked)
 	for _, name := range asked {
 		at := slices.IndexFunc(commands, func(cmd *cli.Command) bool { return cmd.HasName(name) })
 		if at < 0 {
-			return append([]string{args[0]}, asked...) // which reports it
+			return line // which reports it
 		}
 		commands = commands[at].Subcommands
 	}
-	return slices.Concat(args[:1], asked, []string{"--help"})
+	return append(line, "--help")
 }
 
 // reorder moves options in front of the other arguments of the last command on

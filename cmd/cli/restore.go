@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/echofs/echofs/cmd/localapi"
@@ -29,7 +31,7 @@ EXAMPLES
 			}
 			typed, version := cutVersion(ctx.Args().First())
 			if version == "" {
-				return usage(ctx, "%s names no version; write PATH@VERSION", typed)
+				return noVersion(typed)
 			}
 			path, err := c.inSpace(ctx, client, typed)
 			if err != nil {
@@ -46,4 +48,19 @@ EXAMPLES
 			return nil
 		},
 	})
+}
+
+// noVersion is the error of a path without a version, or with something that
+// looks like none.
+func noVersion(typed string) error {
+	path, wrong, found := strings.Cut(typed, "@")
+	e := &localapi.Error{
+		Code:    localapi.Usage,
+		Message: typed + " names no version; write PATH@VERSION",
+		Next:    "see the versions: echofs log " + shellWord(path),
+	}
+	if found {
+		e.Message = wrong + " is not a version; one looks like 3fa2-17"
+	}
+	return e
 }
