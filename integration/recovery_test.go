@@ -53,6 +53,9 @@ func TestRecovery(t *testing.T) {
 	phone.Write("carols/p.txt", "from the phone\n")
 	carol.Sees("carols/p.txt", "from the phone\n")
 	words := laptop.words()
+	dave := w.Up("dave")
+	unknown := dave.words()
+	dave.Stop()
 
 	// Both are lost. What is wrong is said before anybody is asked.
 	fresh := w.Device("fresh")
@@ -68,7 +71,7 @@ func TestRecovery(t *testing.T) {
 	if out := fresh.saying(words, exitUsage, "halo", "recover", "--words-fd", "0"); !strings.Contains(out, "--signal") {
 		t.Errorf("without a server: %s", out)
 	}
-	if out := fresh.saying(carol.words(), exitUnreachable, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--timeout", "1s"); !strings.Contains(out, "nobody who knows") {
+	if out := fresh.saying(unknown, exitUnreachable, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--timeout", "1s"); !strings.Contains(out, "nobody who knows") {
 		t.Errorf("words that nobody there knows: %s", out)
 	}
 
