@@ -45,11 +45,17 @@ func pipe(t testing.TB, a, b *identity.Device) (x, y *mesh.Link) {
 		&mesh.Link{Peer: profile(t, a), Sync: s2, Blobs: b2, Exporter: exporter}
 }
 
-// connect runs a link between two spaces until cut is called.
+// connect runs a link between two spaces in memory until cut is called.
 func connect(t testing.TB, a, b *Replicator) (cut func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	x, y := pipe(t, a.space.(*memory).device, b.space.(*memory).device)
+	return connectDevices(t, a.space.(*memory).device, b.space.(*memory).device, a, b)
+}
+
+// connectDevices is connect for spaces of any kind.
+func connectDevices(t testing.TB, da, db *identity.Device, a, b *Replicator) (cut func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	x, y := pipe(t, da, db)
 	done := make(chan error, 2)
 	go func() { done <- a.Link(ctx, x) }()
 	go func() { done <- b.Link(ctx, y) }()

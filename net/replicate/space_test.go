@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
-	"github.com/echofs/echofs/net/mesh"
 )
 
 // realSpace is a space on disk that runs.
@@ -109,26 +107,7 @@ func (r *realSpace) waitFor(name string, want []byte) {
 
 func connectReal(t testing.TB, a, b *realSpace, ra, rb *Replicator) (cut func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	x, y := pipe(t, a.device, b.device)
-	done := make(chan error, 2)
-	go func() { done <- ra.Link(ctx, x) }()
-	go func() { done <- rb.Link(ctx, y) }()
-	stopped := false
-	cut = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		for range 2 {
-			if err := <-done; errors.Is(err, mesh.ErrRefused) {
-				t.Errorf("honest peers fell out: %v", err)
-			}
-		}
-	}
-	t.Cleanup(cut)
-	return cut
+	return connectDevices(t, a.device, b.device, ra, rb)
 }
 
 func TestRealSpaces(t *testing.T) {
