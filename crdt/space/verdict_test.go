@@ -420,7 +420,8 @@ func TestExclude(t *testing.T) {
 	}
 }
 
-// A device that was cut off freezes; another of the same person goes on.
+// Who was removed reads nothing that is written under the next key; who is there,
+// joins later or comes back reads all of it.
 func TestRotation(t *testing.T) {
 	a, b, c := team(t)
 	create(t, a, "one", "1")
