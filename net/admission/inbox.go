@@ -76,7 +76,7 @@ func take(l *mesh.Link, conn *wire.Conn, keep keep, log *slog.Logger) error {
 	for range maxLetters {
 		frame, err := readFrame(l, conn, patience)
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: that was all", mesh.ErrRefused)
+			return nil // that was all; a sender with another one may call at once
 		}
 		if err != nil {
 			return fmt.Errorf("waiting for a letter: %w", err)
