@@ -20,7 +20,7 @@ keys of its own, which never leave it. On disk they are encrypted.
 Of all devices lost, 24 recovery words bring the identity back. They exist from
 the beginning; write them down: echofs halo recovery`,
 		Subcommands: []*cli.Command{
-			c.haloInfo(), c.haloCreate(), c.haloLock(), c.haloUnlock(), c.haloProtect(),
+			c.haloInfo(), c.haloCreate(), c.haloShare(), c.haloLock(), c.haloUnlock(), c.haloProtect(),
 			c.haloRecovery(), c.haloRecover(), c.haloDevice(), c.haloProfile(), c.haloContacts(),
 		},
 	})

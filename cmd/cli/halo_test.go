@@ -162,7 +162,7 @@ func TestSecretFromADescriptor(t *testing.T) {
 func TestHaloCompletion(t *testing.T) {
 	home := start(t, &fake{Backend: &keys{halo: localapi.Halo{Devices: []localapi.HaloDevice{{Name: "desk"}, {Name: "lost", Revoked: true}}}}})
 	for args, want := range map[string]string{
-		"halo":                   "info\ncreate\nlock\nunlock\nprotect\nrecovery\nrecover\ndevice\nprofile\ncontacts\n",
+		"halo":                   "info\ncreate\nshare\nlock\nunlock\nprotect\nrecovery\nrecover\ndevice\nprofile\ncontacts\n",
 		"halo protect":           "passphrase\nkeyring\nfile\n",
 		"halo create --protect":  "passphrase\nkeyring\nfile\n",
 		"halo device":            "invite\njoin\nlist\nrename\nrevoke\n",

@@ -18,7 +18,7 @@ func (c *command) spaceShare() *cli.Command {
 	return c.leaf(&cli.Command{
 		Name:      "share",
 		Usage:     "invite somebody into a space",
-		UsageText: "echofs space share NAME [--role ROLE] [--uses N] [--expires DURATION] [--pin | --to CONTACT] [--json]",
+		UsageText: "echofs space share NAME [--role ROLE] [--uses N] [--expires DURATION] [--pin | --to CONTACT|CARD] [--json]",
 		ArgsUsage: "NAME",
 		Description: `Prints an invitation, alone on the last line. It is a secret: whoever has it may
 join until it is used or expires. Send it over a channel you trust. The device of
@@ -28,20 +28,22 @@ With --pin the guest also needs six digits, which you tell them another way, and
 only this device lets them in, after you have said yes: the command waits for
 that. Three wrong PINs end the invitation.
 
-With --to it travels by itself to a member of another space of yours, who sees it
-in "echofs space invitations" and joins by the name of the space.
+With --to it travels by itself to a member of another space of yours, or to
+somebody whose card you have (echofs halo share), as soon as both are online. They
+see it in "echofs space invitations" and join by the name of the space.
 
 EXAMPLES
    echofs space share notes
    echofs space share notes --role reader --uses 10 --expires 48h
    echofs space share notes --pin
-   echofs space share notes --to ben`,
+   echofs space share notes --to ben
+   echofs space share notes --to 'echofs://card#…'`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "role", Value: "editor", Usage: "what the guest may do: `ROLE` is reader, editor or admin"},
 			&cli.IntFlag{Name: "uses", Value: 1, Usage: "let `N` people in with it"},
 			&cli.DurationFlag{Name: "expires", Value: 24 * time.Hour, Usage: "it ends after `DURATION`, such as 10m or 48h, at most 720h"},
 			&cli.BoolFlag{Name: "pin", Usage: "also ask for a PIN, and ask you at this device"},
-			&cli.StringFlag{Name: "to", Usage: "send it to `CONTACT`, a member of another space, by name or first digits of the identity"},
+			&cli.StringFlag{Name: "to", Usage: "send it to `CONTACT`, a member of another space, by name or first digits of the identity, or whoever made a card"},
 			&cli.BoolFlag{Name: "qr", Usage: "show a QR code, also when this is no terminal"},
 			&cli.BoolFlag{Name: "no-qr", Usage: "show no QR code"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "with --pin: let in whoever knows the PIN, without asking"},
@@ -94,8 +96,8 @@ func (c *command) runShare(ctx *cli.Context) error {
 func (c *command) printInvitation(ctx *cli.Context, client localapi.Client, inv localapi.Invitation) {
 	until := inv.Expires.Local().Format("Mon 2 Jan 15:04")
 	if inv.URL == "" {
-		c.ui.notef("%s is invited to %s as %s, until %s. They see it in: echofs space invitations\nand accept it with: echofs space join %s\n",
-			clean(inv.To), clean(inv.Space), inv.Role, until, quoted(inv.Space))
+		c.ui.notef("%s is invited to %s as %s, until %s. They see it in: echofs space invitations\nand accept it with: echofs space join %s\nIt is delivered as soon as both of you are online; until then %s says so.\n",
+			clean(inv.To), clean(inv.Space), inv.Role, until, quoted(inv.Space), "echofs space invitations "+quoted(inv.Space))
 		return
 	}
 	if ctx.Bool("qr") || c.ui.moving && !ctx.Bool("no-qr") { // first: it may be higher than the terminal

@@ -113,6 +113,11 @@ func (f *fake) Undelete(_ context.Context, req UndeleteRequest) ([]Restored, err
 	return []Restored{{Path: req.Path}}, f.err
 }
 
+func (f *fake) ShareCard(_ context.Context, req CardRequest) (Card, error) {
+	return Card{Name: req.TTL.String()}, f.err
+}
+func (f *fake) RevokeCards(context.Context) (int, error) { return 7, f.err }
+
 func (f *fake) Apps(context.Context) ([]App, error) { return []App{{Name: "board"}}, f.err }
 
 // serve runs a server for b in a new home until the test ends.
