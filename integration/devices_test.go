@@ -52,7 +52,7 @@ func (d *Device) Becomes(old *Device) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	invite := old.InviteDevice(ctx, "--yes")
-	out := d.saying(invite.pin+"\n", 0, "halo", "device", "join", invite.url, "--pin-file", "-", "--device", d.name)
+	out := d.saying(invite.pin+"\n", 0, "halo", "device", "join", invite.url, "--pin-file", "-", "--device", d.name, "--timeout", "4m")
 	invite.Ends(0)
 	if !strings.Contains(out, "on "+d.name) {
 		d.w.t.Errorf("device join says\n%s", out)
@@ -64,7 +64,7 @@ func (d *Device) Becomes(old *Device) {
 
 // joinDevice joins with an invitation, in the background.
 func (d *Device) joinDevice(ctx context.Context, s *sharing) (ended chan string) {
-	cmd := d.command(ctx, "halo", "device", "join", s.url, "--pin-file", "-", "--device", d.name)
+	cmd := d.command(ctx, "halo", "device", "join", s.url, "--pin-file", "-", "--device", d.name, "--timeout", "4m")
 	cmd.Stdin = strings.NewReader(s.pin + "\n")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -193,7 +193,7 @@ func TestDeviceInvitation(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	join := func(d *Device, s *sharing, pin string, code int) string {
-		return d.saying(pin+"\n", code, "halo", "device", "join", s.url, "--pin-file", "-", "--device", d.name)
+		return d.saying(pin+"\n", code, "halo", "device", "join", s.url, "--pin-file", "-", "--device", d.name, "--timeout", "4m")
 	}
 
 	// No, and three times a wrong PIN.

@@ -83,7 +83,7 @@ func TestRecovery(t *testing.T) {
 		phone.Run("offline")
 		carol.Run("offline")
 		got.Spaces, got.Waiting, got.Lost, got.Revoked = nil, nil, nil, nil
-		out, code, errOut := fresh.tryWith(words, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--device", "fresh", "--json")
+		out, code, errOut := fresh.tryWith(words, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--device", "fresh", "--timeout", "4m", "--json")
 		if code == 0 {
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -164,7 +164,7 @@ func TestRecoveryKeepsADevice(t *testing.T) {
 	if out := fresh.saying(words, exitNotFound, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--keep", "ipad"); !strings.Contains(out, "no device ipad") {
 		t.Errorf("a device that there is not: %s", out)
 	}
-	fresh.saying(words, 0, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--device", "fresh", "--keep", "phone")
+	fresh.saying(words, 0, "halo", "recover", "--words-fd", "0", "--signal", bob.signal(), "--device", "fresh", "--keep", "phone", "--timeout", "4m")
 	fresh.Has("alone", "ours")
 	fresh.Sees("alone/a.txt", "from the laptop\n")
 	fresh.Write("alone/f.txt", "from the new one\n")

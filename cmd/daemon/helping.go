@@ -77,7 +77,7 @@ func (d *daemon) help(who identity.ID, words identity.PublicKey) (help recovery.
 		if s == d.own() {
 			continue // its place is in the box
 		}
-		rec, _ := d.recordOf(s, record{})
+		rec, _ := d.recordOf(s, who, record{})
 		if data, err := rec.encode(); err == nil {
 			help.Spaces = append(help.Spaces, data)
 		}

@@ -169,7 +169,7 @@ func (d *daemon) reconcile(ctx context.Context, k *records) error {
 				err = k.see(id, seenLeft)
 			}
 		case s != nil:
-			if next, news := d.recordOf(s, rec); news {
+			if next, news := d.recordOf(s, d.device.Identity(), rec); news {
 				err = k.write(id, next)
 			}
 			err = errors.Join(err, k.see(id, seenIn))
@@ -187,7 +187,7 @@ func (d *daemon) reconcile(ctx context.Context, k *records) error {
 	}
 	for id, s := range here {
 		if _, known := k.all[id]; !known {
-			rec, _ := d.recordOf(s, record{})
+			rec, _ := d.recordOf(s, d.device.Identity(), record{})
 			errs = append(errs, k.write(id, rec), k.see(id, seenIn))
 		}
 	}
@@ -211,9 +211,9 @@ func (d *daemon) placeOfSpaces() (here map[identity.ID]*openSpace, left, broken 
 	return here, left, broken
 }
 
-// recordOf returns what to write about a space, and whether that is more than
-// what is written.
-func (d *daemon) recordOf(s *openSpace, was record) (rec record, news bool) {
+// recordOf returns what to write about a space that who is in, and whether that is
+// more than what is written.
+func (d *daemon) recordOf(s *openSpace, who identity.ID, was record) (rec record, news bool) {
 	rec = was
 	if rec.Name == "" {
 		rec.Name, news = s.Name(), true
@@ -228,14 +228,7 @@ func (d *daemon) recordOf(s *openSpace, was record) (rec record, news bool) {
 		return was, false
 	}
 	rec.Version, rec.Keys, rec.Signal = recordVersion, ring.Keys(), d.urlsForGuests()
-	rec.Credentials = s.Credentials()
-	size := 0
-	for _, c := range rec.Credentials {
-		size += len(c)
-	}
-	if size > maxRecordCredentials {
-		rec.Credentials = rec.Credentials[:1] // the GENESIS; members have the rest
-	}
+	rec.Credentials = memberBy(s.Credentials(), who)
 	return rec, true
 }
 

@@ -61,6 +61,39 @@ func decodeRecord(data []byte) (rec record, id identity.ID, err error) {
 	return rec, genesis.ID, nil
 }
 
+// memberBy returns those of a space's credentials, which are in causal order, by
+// which somebody became a member, the GENESIS first. If they are too many it is
+// the GENESIS alone: members have the others.
+func memberBy(creds [][]byte, who identity.ID) [][]byte {
+	need := map[identity.ID]bool{}
+	var list [][]byte
+	size, found := 0, false
+	for i := len(creds) - 1; i >= 0; i-- { // what is built on comes before
+		c, err := credential.Decode(creds[i])
+		if err != nil {
+			continue
+		}
+		made := c.Kind == credential.Redeem || c.Kind == credential.SetRole && c.Role > credential.None
+		if !found && made && !c.Newer && c.Subject == who {
+			found = true
+			need[c.ID] = true
+		}
+		if i > 0 && !need[c.ID] {
+			continue
+		}
+		for _, d := range c.Deps {
+			need[d] = true
+		}
+		list = append(list, creds[i])
+		size += len(creds[i])
+	}
+	slices.Reverse(list)
+	if size > maxRecordCredentials {
+		return creds[:1]
+	}
+	return list
+}
+
 func (r record) encode() ([]byte, error) { return codec.Marshal(r) }
 
 // records are those of a HALO space.

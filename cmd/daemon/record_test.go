@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/crdt/space"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/codec"
+	"github.com/echofs/echofs/identity/credential"
 	"github.com/echofs/echofs/identity/membership"
 )
 
@@ -197,4 +199,42 @@ func FuzzBox(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// A record makes a new device a member at once, however much else is in the space.
+func TestWhatMakesAMember(t *testing.T) {
+	ann, _, _ := founded(t)
+	ben, _, _ := founded(t)
+	s, err := space.Create(space.Config{Dir: t.TempDir(), Device: ann}, "notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Admit(ben.Chain(), credential.Editor); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.SetMeta(make([]byte, credential.MaxMeta)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := s.Credentials()
+	if got := memberBy(all, ann.Identity()); len(got) != 1 || string(got[0]) != string(all[0]) {
+		t.Errorf("a founder needs the GENESIS, not %d credentials", len(got))
+	}
+	got := memberBy(all, ben.Identity())
+	if len(got) < 2 || len(got) > len(all)-2 || string(got[0]) != string(all[0]) {
+		t.Errorf("a guest needs %d of %d credentials", len(got), len(all))
+	}
+	theirs, err := joinAsDevice(space.Config{Dir: t.TempDir(), Device: ben}, "notes", got, s.Keyring().Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if theirs.Role() != credential.Editor || theirs.ReadOnly() {
+		t.Errorf("they are %v", theirs.Role())
+	}
+	if got := memberBy(all, identity.ID{1}); len(got) != 1 {
+		t.Errorf("who is nobody gets %d credentials", len(got))
+	}
 }

@@ -19,9 +19,14 @@ import (
 	"github.com/echofs/echofs/net/recovery"
 )
 
-// moreHelp is how long somebody who recovers goes on listening after the first
-// answer: others may share other spaces.
-const moreHelp = 4 * time.Second
+const (
+	// moreHelp is how long somebody who recovers goes on listening after an answer:
+	// others may share other spaces.
+	moreHelp = 4 * time.Second
+	// ownHelp is moreHelp while none of their own devices has answered, of which
+	// some are to be kept.
+	ownHelp = 30 * time.Second
+)
 
 // CheckWords reports what is wrong with recovery words, and with which.
 func CheckWords(words string) error {
@@ -108,7 +113,7 @@ func (d *daemon) regain(ctx context.Context, req localapi.RecoverRequest, own []
 	if _, err := parseProtection(req.Protection); err != nil {
 		return n, out, err
 	}
-	found, err := d.askForHelp(ctx, keys, slices.Concat(req.Signal, own), req.Timeout, progress)
+	found, err := d.askForHelp(ctx, keys, slices.Concat(req.Signal, own), req, progress)
 	if err != nil {
 		return n, out, err
 	}
@@ -152,13 +157,13 @@ func (d *daemon) regain(ctx context.Context, req localapi.RecoverRequest, own []
 }
 
 // askForHelp asks those who wait for the words.
-func (d *daemon) askForHelp(ctx context.Context, keys *identity.RecoveryKeys, signal []string, patience time.Duration, progress func(localapi.JoinStep)) ([]recovery.Help, error) {
+func (d *daemon) askForHelp(ctx context.Context, keys *identity.RecoveryKeys, signal []string, req localapi.RecoverRequest, progress func(localapi.JoinStep)) ([]recovery.Help, error) {
 	if len(signal) == 0 {
 		return nil, &localapi.Error{Code: localapi.Usage, Message: "it is not said where to look for those who know you", Next: "name the signaling server of somebody you share a space with: --signal URL, which their echofs status shows"}
 	}
-	if patience > 0 {
+	if req.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patience)
+		ctx, cancel = context.WithTimeout(ctx, req.Timeout)
 		defer cancel()
 	}
 	stranger, err := identity.NewDevice(nil, "somebody")
@@ -170,7 +175,12 @@ func (d *daemon) askForHelp(ctx context.Context, keys *identity.RecoveryKeys, si
 	defer fail(nil)
 	defer start(life, "mesh of somebody", fail, m.Run)()
 	progress(localapi.JoinStep{Text: "looking for somebody who knows you"})
-	found, err := recovery.Find(life, m, stranger.Key(), keys, moreHelp)
+	found, err := recovery.Find(life, m, stranger.Key(), keys, func(all []recovery.Help) time.Duration {
+		if len(req.Keep) > 0 && !slices.ContainsFunc(all, isOwn) {
+			return ownHelp
+		}
+		return moreHelp
+	})
 	if errors.Is(err, recovery.ErrUnreachable) {
 		if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, ctx.Err()
@@ -183,6 +193,12 @@ func (d *daemon) askForHelp(ctx context.Context, keys *identity.RecoveryKeys, si
 		}
 	}
 	return found, err
+}
+
+// isOwn reports whether it is a device of the person who helps.
+func isOwn(help recovery.Help) bool {
+	halo, err := identity.ReadHalo(help.Chain)
+	return err == nil && halo.Live(help.Host)
 }
 
 // chainsOf puts what all hosts know of the identity together.

@@ -19,10 +19,10 @@ type Mesh interface {
 const maxHosts = 64
 
 // Find asks those who wait for whoever has keys. self is this device on the mesh,
-// anybody. After the first answer it goes on for some time, since others may know
-// more. It tries until ctx ends: give it a deadline. The error matches
+// anybody. After each answer it goes on for as long as more says, since others may
+// know more. It tries until ctx ends: give it a deadline. The error matches
 // ErrUnreachable.
-func Find(ctx context.Context, m Mesh, self identity.PublicKey, keys *identity.RecoveryKeys, more time.Duration) ([]Help, error) {
+func Find(ctx context.Context, m Mesh, self identity.PublicKey, keys *identity.RecoveryKeys, more func(all []Help) time.Duration) ([]Help, error) {
 	words, _ := keys.Public()
 	g := &guest{self: self, keys: keys, found: make(chan Help, maxHosts), lost: make(chan error, 1)}
 	leave := m.Join(Topic(words), g)
@@ -33,9 +33,7 @@ func Find(ctx context.Context, m Mesh, self identity.PublicKey, keys *identity.R
 		select {
 		case h := <-g.found:
 			all = append(all, h)
-			if enough == nil {
-				enough = time.After(more)
-			}
+			enough = time.After(more(all))
 			continue
 		case <-enough:
 		case <-ctx.Done():
@@ -109,7 +107,7 @@ func (g *guest) ask(l *mesh.Link) (help Help, err error) {
 			if sign, _, ok := h.Recovery(); !ok || sign != words {
 				return help, fmt.Errorf("it sent the identity of somebody else: %w", identity.ErrNotTheWords)
 			}
-			help.Chain = frame.Body
+			help.Host, help.Chain = l.Peer.Device, frame.Body
 		case frameBox:
 			help.Boxes = append(help.Boxes, frame.Body)
 		case frameSpace:

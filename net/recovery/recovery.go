@@ -100,9 +100,10 @@ func (p proof) encode() []byte {
 
 // Help is what one host tells.
 type Help struct {
-	Chain  []byte   // of the identity, as far as the host knows it
-	Boxes  [][]byte // what the identity left in the spaces both are in
-	Spaces [][]byte // how to join those; up to the caller
+	Host   identity.PublicKey // who tells it; Find sets it
+	Chain  []byte             // of the identity, as far as the host knows it
+	Boxes  [][]byte           // what the identity left in the spaces both are in
+	Spaces [][]byte           // how to join those; up to the caller
 }
 
 // readFrame reads one frame, with patience.

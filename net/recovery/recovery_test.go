@@ -132,7 +132,7 @@ func TestRecovery(t *testing.T) {
 	find := func(keys *identity.RecoveryKeys) ([]Help, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		return Find(ctx, m, guest.Key(), keys, time.Second)
+		return Find(ctx, m, guest.Key(), keys, func([]Help) time.Duration { return time.Second })
 	}
 	got, err := find(right)
 	if err != nil || len(got) == 0 || string(got[0].Chain) != string(ann.Chain()) || len(got[0].Boxes) != 1 || len(got[0].Spaces) != 1 {
@@ -186,7 +186,7 @@ func TestNobodyThere(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	m := hosts{t: t, guest: device(t, "somebody", nil)}
-	if _, err := Find(ctx, m, m.guest.Key(), words(t, "a"), time.Second); !errors.Is(err, ErrUnreachable) {
+	if _, err := Find(ctx, m, m.guest.Key(), words(t, "a"), nil); !errors.Is(err, ErrUnreachable) {
 		t.Error(err)
 	}
 }
