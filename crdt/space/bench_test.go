@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/echofs/echofs/crdt/feed"
+	"github.com/echofs/echofs/identity/credential"
 )
 
 var source = bytes.Repeat([]byte("func main() { fmt.Println(\"a line of a source file\") }\n"), 80) // 4.4 KB
@@ -176,5 +179,30 @@ func BenchmarkHistory(b *testing.B) {
 		if h, err := s.History(id); err != nil || len(h) < 900 {
 			b.Fatal(len(h), err)
 		}
+	}
+}
+
+// BenchmarkRotate100 changes the key of a space with a hundred devices.
+func BenchmarkRotate100(b *testing.B) {
+	crowd := func() *Space {
+		s := founded(b)
+		for n := range 99 {
+			if _, err := s.Admit(device(b, fmt.Sprint("guest", n)).Chain(), credential.Reader); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return s
+	}
+	s, keys := crowd(), 1
+	for b.Loop() {
+		if keys == feed.MaxKeys {
+			b.StopTimer()
+			s, keys = crowd(), 1
+			b.StartTimer()
+		}
+		if err := s.Rotate(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		keys++
 	}
 }
