@@ -8,10 +8,12 @@
 // # What the kernel is allowed to cache
 //
 //   - Names and attributes for cacheTime, the absence of a name too. Attributes
-//     that processes are told differently (vfs.Attr.Volatile) not at all.
+//     that processes are told differently (vfs.Attr.Volatile) not at all. A size
+//     that is one process's own (vfs.Attr.Apart) only that process gets.
 //   - Pages across opens, unless a change of the file was announced since the
-//     last open. A file that processes read differently, or append to, is read
-//     and written past the page cache.
+//     last open. A file that processes read differently, or append to, or of
+//     which the kernel has not taken a notice yet, is read and written past the
+//     page cache.
 //   - Listings of folders, under the same rule.
 //
 // Writes are never held back by the kernel: vfs must know their order, time and
@@ -24,5 +26,6 @@
 // Requests are served concurrently; vfs does the locking. The locks here
 // (known.mu, table.mu, listing.mu, invalidator.mu) are leaves, but for
 // listing.mu, under which vfs.ReadDir is called. Nothing is sent to the kernel
-// while one is held, and notices never from a request: see invalidator.
+// while one is held, and notices never from a request, but for the one that the
+// kernel takes without waiting for anything: see invalidator.
 package fusefs

@@ -12,6 +12,9 @@ import (
 // opened enters a handle into the table and tells the kernel how to use it.
 func (f *filesystem) opened(h *vfs.Handle, flags uint32, out *fuse.OpenOut) {
 	out.Fh = f.files.add(h)
+	if f.inval.waits(h.Ino()) { // what the kernel has, its size too, is of another version
+		h.ReadPast()
+	}
 	fresh := f.known.fresh(h.Ino())
 	switch {
 	case h.Direct(), flags&syscall.O_APPEND != 0:

@@ -92,7 +92,15 @@ func (w watch) entry(a vfs.Attr, out *fuse.EntryOut) {
 	entry, attr := w.validity(a)
 	out.SetEntryTimeout(entry)
 	out.SetAttrTimeout(attr)
-	fill(&out.Attr, a)
+	fill(&out.Attr, forAll(a))
+}
+
+// forAll is what the kernel may take for what is so for everybody.
+func forAll(a vfs.Attr) vfs.Attr {
+	if a.Apart {
+		a.Size = a.True
+	}
+	return a
 }
 
 func (w watch) attr(a vfs.Attr, out *fuse.AttrOut) {
@@ -136,6 +144,9 @@ func (f *filesystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	if err != nil {
 		return f.status("getattr", err)
 	}
+	if a.Apart {
+		f.inval.outdate(a.Ino)
+	}
 	w.attr(a, out)
 	return fuse.OK
 }
@@ -174,7 +185,7 @@ func (f *filesystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 	if err != nil {
 		return f.status("setattr", err)
 	}
-	w.attr(a, out)
+	w.attr(forAll(a), out)
 	return fuse.OK
 }
 

@@ -43,9 +43,9 @@ type kernel interface {
 //
 // The kernel may call back into the mount before it has taken a notice, and
 // waits for requests that are being served. So notices are sent from run only,
-// never from a request, with no lock held. Changes that arrive meanwhile merge:
-// a slow kernel costs one map entry for each file and name, and no more than
-// queueLimit of them.
+// never from a request (but see outdate), with no lock held. Changes that arrive
+// meanwhile merge: a slow kernel costs one map entry for each file and name, and
+// no more than queueLimit of them.
 type invalidator struct {
 	kernel kernel
 	log    *slog.Logger
@@ -62,6 +62,7 @@ type invalidator struct {
 	space   *sync.Cond // signalled when pending shrinks or closed is set
 	closed  bool
 	pending notices
+	taking  map[vfs.Ino]int // how many notices of a content the kernel has not taken yet
 }
 
 // notices are changes not told to the kernel yet. Their order does not matter:
@@ -89,6 +90,7 @@ func newInvalidator(k kernel, log *slog.Logger) *invalidator {
 		wake:    make(chan struct{}, 1),
 		slots:   make(chan struct{}, noticesInFlight),
 		pending: newNotices(),
+		taking:  map[vfs.Ino]int{},
 	}
 	v.space = sync.NewCond(&v.mu)
 	return v
@@ -164,6 +166,9 @@ func (v *invalidator) run(ctx context.Context) {
 				early[ino] = early[ino] || content
 			}
 		case <-late:
+			v.mu.Lock()
+			v.takes(early)
+			v.mu.Unlock()
 			v.send(ctx, notices{inodes: early})
 			early, late = map[vfs.Ino]bool{}, nil
 		}
@@ -174,10 +179,41 @@ func (v *invalidator) take() notices {
 	v.mu.Lock()
 	batch := v.pending
 	v.pending = newNotices()
+	v.takes(batch.inodes)
 	v.mu.Unlock()
 	v.space.Broadcast()
 	return batch
 }
+
+// takes counts contents that are going to be told; mu is held.
+func (v *invalidator) takes(inodes map[vfs.Ino]bool) {
+	for ino, content := range inodes {
+		if content {
+			v.taking[ino]++
+		}
+	}
+}
+
+// took takes back one of those counts: the kernel has taken the notice.
+func (v *invalidator) took(ino vfs.Ino) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.taking[ino]--; v.taking[ino] == 0 {
+		delete(v.taking, ino)
+	}
+}
+
+// waits reports whether the kernel has yet to drop what it has of a file.
+func (v *invalidator) waits(ino vfs.Ino) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.pending.inodes[ino] || v.taking[ino] > 0
+}
+
+// outdate makes an answer that the kernel is waiting for older than a notice: it
+// passes it on to who asked and believes nothing of it. This notice may be sent
+// from the request itself, for it drops no pages and waits for no other request.
+func (v *invalidator) outdate(ino vfs.Ino) { v.inode(ino, false) }
 
 // send tells the kernel one batch: contents before names, so that whoever finds
 // a name finds its new content, and the listings of folders last. It returns
@@ -189,7 +225,11 @@ func (v *invalidator) send(ctx context.Context, batch notices) map[vfs.Ino]bool 
 	contents := v.newStep()
 	for ino, content := range batch.inodes {
 		contents.tell(ctx, func() {
-			if v.inode(ino, content) == fuse.ENOENT {
+			status := v.inode(ino, content)
+			if content {
+				v.took(ino)
+			}
+			if status == fuse.ENOENT {
 				mu.Lock()
 				unknown[ino] = content
 				mu.Unlock()

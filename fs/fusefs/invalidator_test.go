@@ -231,3 +231,32 @@ func TestKnown(t *testing.T) {
 		t.Error("nothing is known of this inode")
 	}
 }
+
+// TestInvalidatorWaits checks that it is known which contents the kernel still
+// has to drop, also while it sits on the notice.
+func TestInvalidatorWaits(t *testing.T) {
+	k := &fakeKernel{reply: map[string]fuse.Status{"content of 8": fuse.ENOENT}}
+	invalidate(t, k, func(v *invalidator) {
+		gate := make(chan struct{})
+		k.hang = map[uint64]chan struct{}{7: gate}
+		v.add([]vfs.Invalidation{{Content: true, Ino: 7}, {Content: true, Ino: 8}, {Attr: true, Ino: 9}})
+		if !v.waits(7) || !v.waits(8) || v.waits(9) {
+			t.Error("it does not wait for what was just announced")
+		}
+		synctest.Wait()
+		if !v.waits(7) || v.waits(8) {
+			t.Error("it does not wait for the one notice that hangs")
+		}
+		wait(2 * patience)
+		v.add([]vfs.Invalidation{{Content: true, Ino: 7}})
+		wait(2 * patience)
+		if !v.waits(7) {
+			t.Error("it does not wait for two notices of one file")
+		}
+		close(gate)
+		synctest.Wait()
+		if v.waits(7) || len(v.taking) > 0 {
+			t.Error("it waits for what the kernel has taken")
+		}
+	})
+}

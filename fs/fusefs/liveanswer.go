@@ -137,7 +137,7 @@ func (f *filesystem) helperAttr(ino vfs.Ino, kind uint32, out *fuse.Attr) {
 	}
 	a.Mode |= 0o200
 	a.Nlink = max(a.Nlink, 1)
-	fill(out, a)
+	fill(out, forAll(a))
 }
 
 // helperMade answers the request that makes the name of an event.

@@ -48,6 +48,10 @@ type Attr struct {
 	Mtime, Ctime, Atime time.Time
 	// Volatile: processes are told different things now; do not cache.
 	Volatile bool
+	// Apart: Size is for this caller only. The kernel has one size of a file, by
+	// which it cuts what readers through its page cache get; that must stay True.
+	Apart bool
+	True  uint64 // the size of what they get; only with Apart
 }
 
 // IsDir reports whether the attributes are those of a folder.

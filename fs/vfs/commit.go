@@ -227,6 +227,9 @@ func (in *inode) saveLocked() error {
 	if err := w.broken(); err != nil {
 		return err
 	}
+	if info, err := in.vol.tree.stat(in.node); err == nil && in.pages.seen != "" && info.Version != in.pages.seen {
+		in.renewed() // the kernel may not have heard of what this goes over
+	}
 	text, isText := w.text()
 	base := w.base
 	if !w.exact {

@@ -41,6 +41,15 @@ func (h *Handle) Ino() Ino { return h.in.ino }
 // because processes are shown different versions of it now.
 func (h *Handle) Direct() bool { return h.direct }
 
+// ReadPast has the file read past the page cache through this handle, because the
+// kernel may not have dropped what it has of an older version. It must be called
+// before anything is read.
+func (h *Handle) ReadPast() {
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	h.direct = true
+}
+
 func (h *Handle) writes() bool { return h.flags&syscall.O_ACCMODE != syscall.O_RDONLY }
 func (h *Handle) reads() bool  { return h.flags&syscall.O_ACCMODE != syscall.O_WRONLY }
 

@@ -287,6 +287,7 @@ func (in *inode) attrs(who func() proc, h *Handle, how telling) (Attr, error) {
 		default:
 			a.Volatile = reading
 		}
+		in.sizeForAll(&a, h, info)
 		return in.restrict(a), nil
 	}
 	if in.kind != space.File { // removed, and somebody still stands in it

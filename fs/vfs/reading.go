@@ -218,6 +218,32 @@ func (in *inode) readBy(who func() proc, h *Handle, id string) (c *content, read
 	return c, reading
 }
 
+// sizeForAll sees to it that what one process is told of the size does not cut
+// what another one reads. The kernel has one size of a file, the one that it heard
+// last from anybody, and readers through the page cache get no more than that. So
+// while there are any, all are told the size of what these get. When there are
+// none, who is told another size is told it apart: files that are read past the
+// page cache can be mapped. in.mu is held.
+func (in *inode) sizeForAll(a *Attr, h *Handle, info space.Info) {
+	size, cached, now := uint64(info.Size), false, in.fs.now()
+	for o := range in.handles {
+		if o.direct || !o.reads() {
+			continue
+		}
+		cached = true
+		if o.content != nil && o.content.id != info.Version && o.readsOn(now) {
+			size = uint64(o.content.size())
+		}
+	}
+	switch {
+	case a.Size == size:
+	case cached:
+		a.Size, a.Volatile = size, true
+	case h == nil: // with a handle, the kernel asks where that ends
+		a.Apart, a.True, a.Volatile = true, size, true
+	}
+}
+
 // followedBy reports whether who has the file open for nothing but reading, and
 // has read what there was: it waits for more, as tail does; in.mu is held.
 func (in *inode) followedBy(who proc) bool {
@@ -245,14 +271,18 @@ func (v *volume) announceAgain(in *inode, after time.Duration) {
 		node, shared := in.node, in.state == stateShared
 		in.mu.Unlock()
 		info, err := v.tree.stat(node)
-		dir := v.byNode[info.Parent]
-		if v.closed || !shared || err != nil || dir == nil || info.Kind != space.File {
+		if v.closed || !shared || err != nil || info.Kind != space.File {
+			return
+		}
+		parent, name, shows := v.placeOf(node)
+		dir := v.byNode[parent]
+		if !shows || dir == nil {
 			return
 		}
 		v.fs.bases.announced(in.ino)
 		i := Invalidation{
 			Content: true, Attr: true, Ino: in.ino, Kind: kindMode(info.Kind),
-			Parent: dir.ino, Name: info.Name, At: v.where(info.Parent, info.Name),
+			Parent: dir.ino, Name: name, At: v.where(parent, name),
 		}
 		v.fs.queue.add(v.aliased([]Invalidation{i})...)
 	})
