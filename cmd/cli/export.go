@@ -17,13 +17,20 @@ func (c *command) spaceExport() *cli.Command {
 	return c.leaf(&cli.Command{
 		Name:      "export",
 		Usage:     "copy the files of a space to an ordinary folder",
-		UsageText: "echofs space export NAME DIR",
+		UsageText: "echofs space export NAME DIR [--log]",
 		ArgsUsage: "NAME DIR",
 		Description: `DIR must be empty or missing. Files that are not all here yet are left out and
 named; then the exit code is 1.
 
+With --log there is also DIR/.space/log: the signed log of the space, all that its
+members have stated and written, as it travels. It shows who has changed what
+when, to programs that know its format (docs/formats.md). What was written in it
+is encrypted, and the key is not in it.
+
 EXAMPLES
-   echofs space export notes ~/notes-copy`,
+   echofs space export notes ~/notes-copy
+   echofs space export notes ~/notes-copy --log`,
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "log", Usage: "also write the signed log"}},
 		Action: func(ctx *cli.Context) error {
 			client, err := c.client(ctx)
 			if err != nil {
@@ -37,7 +44,11 @@ EXAMPLES
 			if err := emptyFolder(dir); err != nil {
 				return err
 			}
-			return c.copyTree(ctx, s.Path, dir, "Try again when a device that has them is online.")
+			err = c.copyTree(ctx, s.Path, dir, "Try again when a device that has them is online.")
+			if ctx.Bool("log") {
+				err = errors.Join(err, c.exportLog(ctx, client, s.Name, dir))
+			}
+			return err
 		},
 	})
 }

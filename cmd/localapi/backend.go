@@ -23,5 +23,6 @@ type Backend interface {
 	History
 	HaloBackend
 	Cards
+	Exporting
 	People
 }

@@ -116,6 +116,12 @@ func (f *fake) Undelete(_ context.Context, req UndeleteRequest) ([]Restored, err
 func (f *fake) ShareCard(_ context.Context, req CardRequest) (Card, error) {
 	return Card{Name: req.TTL.String()}, f.err
 }
+func (f *fake) SignedLog(_ context.Context, space string, w io.Writer) error {
+	if f.err == nil {
+		_, _ = io.WriteString(w, space)
+	}
+	return f.err
+}
 func (f *fake) RevokeCards(context.Context) (int, error) { return 7, f.err }
 
 func (f *fake) Apps(context.Context) ([]App, error) { return []App{{Name: "board"}}, f.err }
@@ -167,6 +173,16 @@ func TestRoundTrips(t *testing.T) {
 		{"door", func() (any, error) { return c.Door(ctx, DoorRequest{"i", 6}) }, []DoorEvent{{Number: 7, Name: "i"}}},
 		{"answer", func() (any, error) { return nil, c.Answer(ctx, AnswerRequest{"i", 7, true}) }, nil},
 		{"rebuild", func() (any, error) { return c.Rebuild(ctx, "n") }, Space{Name: "n"}},
+		{"card", func() (any, error) { return c.ShareCard(ctx, CardRequest{TTL: time.Hour}) }, Card{Name: "1h0m0s"}},
+		{"revoke cards", func() (any, error) { return c.RevokeCards(ctx) }, 7},
+		{"signed log", func() (any, error) {
+			r, err := c.SignedLog(ctx, "a/b")
+			if err != nil {
+				return nil, err
+			}
+			data, err := io.ReadAll(r)
+			return string(data), errors.Join(err, r.Close())
+		}, "a/b"},
 		{"apps", func() (any, error) { return c.Apps(ctx) }, []App{{Name: "board"}}},
 		{"log", func() (any, error) { return c.Log(ctx, "n/a b") }, []Version{{Path: "n/a b"}}},
 		{"diff", func() (any, error) { return c.Diff(ctx, DiffRequest{"p", "1", "2"}) }, Diff{Text: "p12"}},

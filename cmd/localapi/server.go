@@ -56,7 +56,7 @@ func Handler(b Backend, version string, log *slog.Logger) http.Handler {
 	for pattern, call := range routes(b) {
 		mux.Handle(pattern, call)
 	}
-	for _, part := range []map[string]http.Handler{sharingRoutes(b), memberRoutes(b), historyRoutes(b), haloRoutes(b), cardRoutes(b), peopleRoutes(b)} {
+	for _, part := range []map[string]http.Handler{sharingRoutes(b), memberRoutes(b), historyRoutes(b), haloRoutes(b), cardRoutes(b), exportRoutes(b), peopleRoutes(b)} {
 		for pattern, call := range part {
 			mux.Handle(pattern, call)
 		}
