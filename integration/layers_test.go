@@ -21,7 +21,7 @@ const module = "github.com/echofs/echofs/"
 // architecture is always a visible change of this table and of ARCHITECTURE.md.
 var mayImport = map[string][]string{
 	"cmd/echofs":   {"cmd/cli"},
-	"cmd/cli":      {"cmd/localapi", "cmd/daemon"},
+	"cmd/cli":      {"cmd/localapi", "cmd/daemon", "crdt/signedlog"},
 	"cmd/localapi": {},
 	"cmd/daemon":   {"cmd/localapi", "fs/...", "crdt/...", "identity/...", "net/...", "kube/..."},
 
@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"crdt/tree":       {"identity/codec"},
 	"crdt/acceptance": {"identity", "identity/credential", "identity/membership"},
 	"crdt/feed":       {"identity/..."},
+	"crdt/signedlog":  {"crdt/feed", "identity/credential"},
 	"crdt/store":      {},
 	"crdt/blob":       {"identity/codec"},
 	"crdt/textdiff":   {},
