@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/identity"
@@ -69,6 +71,54 @@ func (l *link) suspect(theirs feed.Timeframe) {
 		}
 		if mine.ID != head.ID {
 			l.seek(f, head.Seq)
+		}
+	}
+}
+
+// doubt looks whether entries that the peer has named, and that are here already,
+// are the same: two peers may have got two branches of one length on links that
+// were there before. Of each feed it looks once between two ticks.
+func (l *link) doubt(named map[identity.ID]uint64) {
+	have := l.r.space.Timeframe()
+	var now []identity.ID
+	l.mu.Lock()
+	for f, n := range named {
+		if n > have[f].Seq || len(l.doubts) >= maxNews || len(l.settled) >= maxNews {
+			continue // what comes will show it
+		}
+		l.doubts[f] = n
+		if !l.settled[f] {
+			now = append(now, f)
+		}
+	}
+	l.mu.Unlock()
+	l.settle(now)
+}
+
+// doubtAgain looks at what was named since the last tick.
+func (l *link) doubtAgain() {
+	l.mu.Lock()
+	clear(l.settled)
+	now := slices.Collect(maps.Keys(l.doubts))
+	l.mu.Unlock()
+	l.settle(now)
+}
+
+func (l *link) settle(feeds []identity.ID) {
+	for _, f := range feeds {
+		l.mu.Lock()
+		maps.DeleteFunc(l.seeks, func(g identity.ID, s *seek) bool {
+			return s.asked == 0 && (g == f || len(l.seeks) >= maxSeeks) // it has ended
+		})
+		n := l.doubts[f]
+		room := l.seeks[f] == nil && len(l.seeks) < maxSeeks
+		if room {
+			delete(l.doubts, f)
+			l.settled[f] = true
+		}
+		l.mu.Unlock()
+		if room {
+			l.seek(f, n)
 		}
 	}
 }

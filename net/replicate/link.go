@@ -48,12 +48,14 @@ type link struct {
 
 	mu      sync.Mutex // guards the fields below
 	session *session
-	out     []output              // for the writer
-	seeks   map[identity.ID]*seek // feeds of which the peer has another branch
-	stubs   int                   // that it asked for and was not sent
-	wants   []chunkID             // the peer asked for these
-	asked   map[chunkID]bool      // the peer asked for these in vain
-	offers  []chunkID             // and of those we have these now
+	out     []output               // for the writer
+	seeks   map[identity.ID]*seek  // feeds of which the peer has another branch
+	doubts  map[identity.ID]uint64 // the peer named an entry that was here already: it may be another one
+	settled map[identity.ID]bool   // these were looked at since the last tick
+	stubs   int                    // that it asked for and was not sent
+	wants   []chunkID              // the peer asked for these
+	asked   map[chunkID]bool       // the peer asked for these in vain
+	offers  []chunkID              // and of those we have these now
 
 	telling   bool      // a sendPresence is in out
 	peerIs    Presence  // what the peer has said of itself; no Since: nothing
@@ -86,6 +88,8 @@ func (r *Replicator) Link(ctx context.Context, ml *mesh.Link) error {
 		asked:    make(map[chunkID]bool),
 		lineage:  r.space.Lineage(),
 		seeks:    make(map[identity.ID]*seek),
+		doubts:   make(map[identity.ID]uint64),
+		settled:  make(map[identity.ID]bool),
 	}
 	if _, err := l.step(started{}); err != nil {
 		return err
@@ -176,6 +180,7 @@ func (l *link) lookAtSpace() error {
 	in := changed{member: s.Member(l.peer.Device)}
 	if !in.member {
 		in.farewell, in.barred = s.Farewell(l.peer.Device)
+		in.key = s.Key().ID()
 	}
 	in.ring, in.forks = s.Keyring().Keys(), s.Forks()
 	if l.untold() {
@@ -212,6 +217,7 @@ func (l *link) watch(ctx context.Context) error {
 			return ctx.Err()
 		case <-stall.C:
 			l.r.tick()
+			l.doubtAgain()
 			if tick++; tick&(tick-1) == 0 && l.dropped.Swap(false) {
 				if _, err := l.step(again{}); err != nil {
 					return err

@@ -30,6 +30,7 @@ func (l *link) offered(o offered) error {
 	if !ok {
 		return fmt.Errorf("%w: it names too many feeds", errProtocol)
 	}
+	l.doubt(o.seqs)
 	l.pull()
 	return nil
 }

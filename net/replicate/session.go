@@ -88,6 +88,8 @@ func (s *session) proven(in input) ([]output, error) {
 			return s.part(in), nil
 		case s.unsure && !in.member:
 			return nil, errStranger
+		case !in.member && in.key != s.keyID && !s.hasKeys[in.key]:
+			return nil, errStranger // the key has changed, and not for them
 		case s.unsure:
 			s.unsure = false
 			return append([]output{sendHeads{}}, s.changed(in)...), nil

@@ -18,6 +18,7 @@ type (
 		have   feed.Timeframe
 		ring   []feed.Key
 		forks  [][]byte
+		key    [8]byte // names the key that is written with; of who is no member
 		// barred says that the peer was a member and is none: farewell are the
 		// credentials by which that ended, with their past.
 		barred   bool
