@@ -231,7 +231,8 @@ func (s *Space) Stale() bool {
 func (s *Space) StaleBy() (stale, here bool) {
 	epochs := s.members.Epochs()
 	for _, c := range s.members.Ops() {
-		ends := c.Kind == credential.SetRole && c.Role == credential.None || c.Kind == credential.DeviceCut
+		ends := c.Kind == credential.SetRole && c.Role == credential.None || c.Kind == credential.DeviceCut ||
+			c.Kind == credential.Redeem && s.members.Role(c.Subject) == credential.None // it got the key, and lost to another
 		if !ends || c.Newer {
 			continue
 		}

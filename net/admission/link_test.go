@@ -151,6 +151,13 @@ func TestDoubleUseUnderPartition(t *testing.T) {
 		if _, err := ben.letIn(late, inv, id); !errors.Is(err, ErrUsed) {
 			t.Errorf("the one who lost: %v", err)
 		}
+		// They have the key, which ends.
+		if !anna.space.Stale() {
+			t.Error("somebody who is no member knows the key, and nobody changes it")
+		}
+		if err := anna.space.Rotate(t.Context()); err != nil || anna.space.Stale() {
+			t.Errorf("after the key has changed: %v", err)
+		}
 	}
 }
 
