@@ -197,6 +197,9 @@ Revoke `+clean(device)+"?"); err != nil {
 				return err
 			}
 			h, err := client.RevokeDevice(ctx.Context, device)
+			if err == nil && ctx.Bool("yes") {
+				c.ui.notef("%s keeps the files that are on it, and gets nothing new.\n", clean(device))
+			}
 			return c.printDevices(ctx, h, err)
 		},
 	})
