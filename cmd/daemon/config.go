@@ -164,9 +164,8 @@ func resolve(cfg Config, s settings) (plan, error) {
 	if len(cfg.Signal) > 0 {
 		s.Signal = nil
 		for _, raw := range cfg.Signal {
-			u, err := url.Parse(raw)
-			if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
-				return plan{}, &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--signal %s is not a URL of a signaling server", raw), Next: "for example --signal http://192.168.1.5:4480"}
+			if err := checkSignal(raw); err != nil {
+				return plan{}, err
 			}
 			s.Signal = append(s.Signal, raw)
 		}
@@ -206,4 +205,13 @@ func prepareMount(p plan) error {
 // it away.
 func isDeadMount(err error) bool {
 	return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, os.ErrExist)
+}
+
+// checkSignal tells whether somebody who typed a URL can mean a signaling server.
+func checkSignal(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
+		return &localapi.Error{Code: localapi.Usage, Message: fmt.Sprintf("--signal %s is not a URL of a signaling server", raw), Next: "for example --signal http://192.168.1.5:4480"}
+	}
+	return nil
 }

@@ -94,3 +94,11 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// A server that is none is told apart from one where nobody is.
+func TestRecoverBySignal(t *testing.T) {
+	_, _, err := (&daemon{}).regain(t.Context(), localapi.RecoverRequest{Signal: []string{"http://127.0.0.1:1", "nonsense"}}, nil, nil)
+	if e := localapi.AsError(err); e.Code != localapi.Usage || !strings.Contains(e.Message, "nonsense") {
+		t.Errorf("%+v", e)
+	}
+}

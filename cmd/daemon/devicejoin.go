@@ -118,7 +118,7 @@ func (d *daemon) mayBecome() ([]string, error) {
 	d.mu.Lock()
 	spaces := len(d.spaces) + len(d.broken)
 	d.mu.Unlock()
-	home := "use another home for the other identity: echofs --home DIR halo device join INVITATION"
+	home := "use another home for the other identity: echofs --home DIR halo device join or recover"
 	if spaces > 0 {
 		return nil, &localapi.Error{Code: localapi.Refused, Message: fmt.Sprintf("you are %s here, in %d spaces; a home is of one identity", d.device.Name(), spaces), Next: "leave them first: echofs space leave NAME; or " + home}
 	}

@@ -94,6 +94,11 @@ func (d *daemon) RecoverHalo(ctx context.Context, req localapi.RecoverRequest, p
 // regain finds out what there is of the person, and makes the new device in
 // memory.
 func (d *daemon) regain(ctx context.Context, req localapi.RecoverRequest, own []string, progress func(localapi.JoinStep)) (n newcomer, out localapi.Recovered, err error) {
+	for _, raw := range req.Signal { // else it would look for nobody, for a minute
+		if err := checkSignal(raw); err != nil {
+			return n, out, err
+		}
+	}
 	if err := CheckWords(req.Words); err != nil {
 		return n, out, err
 	}
