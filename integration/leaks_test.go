@@ -100,6 +100,7 @@ func TestNothingLeaks(t *testing.T) {
 		t.Fatalf("joining with a PIN: %s", got)
 	}
 	dave.Sees(text, read(t, ann.Path(text)))
+	dave.Sees(large, read(t, ann.Path(large)))
 
 	ann.Run("space", "remove", space, dave.name, "--yes")
 	ann.Run("space", "rotate", space)
@@ -200,13 +201,13 @@ func TestNothingLeaks(t *testing.T) {
 	}
 
 	// The same search finds what must be there.
-	if sockets == 0 || len(finds(signals, topics)) < 4 {
+	if net != nil && (sockets == 0 || len(finds(signals, topics)) < 4) {
 		t.Errorf("in %d bytes of %d signaling connections are the topics %q", len(signals), sockets, finds(signals, topics))
 	}
 	if len(finds(servers, topics)) == 0 || len(finds(servers, map[string][]byte{"its name": []byte("carol")})) == 0 {
 		t.Errorf("in %d bytes of memory the server does not know its own", len(servers))
 	}
-	if len(datagrams) < 1<<20 { // the large file went to two
+	if net != nil && len(datagrams) < 1<<20 { // the large file went to two
 		t.Errorf("only %d bytes went from device to device", len(datagrams))
 	}
 	found = finds(anns, all)
