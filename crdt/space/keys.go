@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/echofs/echofs/crdt/blob"
@@ -120,6 +121,7 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 	}
 	before := s.Keyring().Len()
 	named := s.members.KeyIDs()
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k feed.Key) bool { return !s.commits(k) })
 	err := s.learn(s.fitting(keys, func(id [8]byte) bool { return named[id] })...)
 	if err == nil && s.Keyring().Len() > before {
 		err = trouble(s.retryWaiting())
@@ -128,6 +130,20 @@ func (s *Space) AddKeys(keys []feed.Key) error {
 		s.notify.fire()
 	}
 	return err
+}
+
+// commits reports whether a key is the one that everybody takes for it: names of
+// keys are short enough that an admin can make two keys of one name and seal each
+// to some. The earlier keys, sealed under it, are the same for all, and no two
+// keys open them.
+func (s *Space) commits(k feed.Key) bool {
+	for _, e := range s.members.Epochs() {
+		if e.KeyID == k.ID() && len(e.Prev) > 0 {
+			_, err := k.OpenRing(e.Prev)
+			return !errors.Is(err, feed.ErrKey)
+		}
+	}
+	return true
 }
 
 // epochInfo is what a box is sealed for.
@@ -155,6 +171,11 @@ func (s *Space) openEpochs() error {
 				continue
 			}
 			key = feed.Key(plain)
+			if !s.commits(key) {
+				s.complain("a key of the space is another one for others", "space", s.name, "by", e.By.Short())
+				s.noteOpened(e.ID)
+				continue
+			}
 		}
 		keys := []feed.Key{key}
 		if len(e.Prev) > 0 {
