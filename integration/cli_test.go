@@ -116,7 +116,7 @@ func TestKillAndUp(t *testing.T) {
 	if _, err := os.ReadDir(bob.mount); !errors.Is(err, syscall.ENOTCONN) {
 		t.Errorf("a dead mount should be left: %v", err)
 	}
-	bob.Fails(exitNotRunning, "echofs up", "status")
+	bob.Fails(exitNotRunning, "start one in another terminal", "status")
 	bob.Up()
 	for i := range 50 {
 		name := fmt.Sprintf("notes/%d.txt", i)
@@ -240,7 +240,7 @@ func TestInvitations(t *testing.T) {
 	dave := w.Up("dave")
 	dave.Fails(exitRefused, "already", "space", "join", used)
 	dave.Fails(exitRefused, "incomplete", "space", "join", used[:len(used)-5])
-	dave.Fails(exitUsage, "not an invitation", "space", "join", "hello")
+	dave.Fails(exitNotFound, "an invitation starts with", "space", "join", "hello")
 	carol.Fails(exitBusy, "already", "space", "join", alice.Invite("notes"))
 	bob.Fails(exitRefused, "only an admin", "space", "share", "notes")
 
