@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -84,6 +85,26 @@ func TestInvitationToACard(t *testing.T) {
 	}
 	if out := bob.Run("space", "invitations"); strings.Contains(out, "received") {
 		t.Errorf("it was refused:\n%s", out)
+	}
+}
+
+// However many a sender sends, only some wait for an answer.
+func TestCardIsNoFlood(t *testing.T) {
+	w := NewWorld(t)
+	alice, bob := w.Up("alice"), w.Up("bob")
+	alice.Run("space", "create", "plans")
+	card := bob.Card()
+	for range 9 {
+		alice.Run("space", "share", "plans", "--to", card)
+	}
+	w.Eventually("one of nine waits", func() error {
+		if got := strings.Count(alice.Run("space", "invitations", "plans"), "not delivered yet"); got != 1 {
+			return fmt.Errorf("%d wait", got)
+		}
+		return nil
+	})
+	if out := bob.Run("space", "invitations"); strings.Count(out, "received") != 8 {
+		t.Errorf("bob has another number than 8:\n%s", out)
 	}
 }
 

@@ -85,7 +85,7 @@ func take(l *mesh.Link, conn *wire.Conn, keep keep, log *slog.Logger) error {
 			return fmt.Errorf("%w: %w", mesh.ErrRefused, errNotThem)
 		}
 		if err := takeOne(l, frame, keep, log); err != nil {
-			return fmt.Errorf("%w: taking a letter: %w", mesh.ErrRefused, err)
+			return fmt.Errorf("taking a letter: %w", err)
 		}
 		if err := conn.WriteFrame(frameThanks, nil); err != nil {
 			return fmt.Errorf("thanking for a letter: %w", err)
@@ -94,23 +94,27 @@ func take(l *mesh.Link, conn *wire.Conn, keep keep, log *slog.Logger) error {
 	return nil
 }
 
-// takeOne keeps one letter.
+// takeOne keeps one letter. A sender of nonsense is refused; one who is not
+// wanted now, because too many wait, may come again later.
 func takeOne(l *mesh.Link, frame wire.Frame, keep keep, log *slog.Logger) error {
 	var letter letter
-	if err := frame.Decode(&letter); err != nil {
-		return err
+	err := frame.Decode(&letter)
+	var inv invitation.Invitation
+	if err == nil {
+		inv, err = invitation.Parse(letter.Invitation)
 	}
-	inv, err := invitation.Parse(letter.Invitation)
 	if err == nil && inv.Kind != invitation.Link {
 		err = invitation.ErrInvalid
 	}
-	if err == nil {
-		err = keep(l.Peer, inv)
-	}
 	if err != nil {
-		log.Info("an invitation is not taken", "from", l.Peer.Name, "err", err)
+		log.Info("what was sent is no invitation", "from", l.Peer.Name, "err", err)
+		return fmt.Errorf("%w: %w", mesh.ErrRefused, err)
 	}
-	return err
+	if err := keep(l.Peer, inv); err != nil {
+		log.Debug("an invitation is not taken", "from", l.Peer.Name, "err", err)
+		return err
+	}
+	return nil
 }
 
 // A Postman brings invitations to the inbox of To.

@@ -73,7 +73,7 @@ func TestInbox(t *testing.T) {
 		return nil
 	}}
 	_, err := deliver(t, ann, ben, p, in)
-	if len(sent) != 2 || len(kept) != 3 || sent[0] != kept[0] || !errors.Is(err, mesh.ErrRefused) {
+	if len(sent) != 2 || len(kept) != 3 || sent[0] != kept[0] || err == nil || errors.Is(err, mesh.ErrRefused) {
 		t.Errorf("sent %d, kept %d, %v", len(sent), len(kept), err)
 	}
 }
