@@ -16,6 +16,7 @@ import (
 const (
 	closeLimit = 3 * time.Second // pion's own goroutines get this long to end
 	drainPoll  = 2 * time.Millisecond
+	restLimit  = time.Second // for streams to take over what has arrived, when one has ended
 )
 
 // Errors of a connection that has ended.
@@ -40,6 +41,7 @@ type Peer struct {
 	mu      sync.Mutex // guards the fields below
 	err     error      // why done is closed
 	streams map[string]*stream
+	flowing int // streams whose pump has not ended
 }
 
 func newPeer(pc *webrtc.PeerConnection, log *slog.Logger) (*Peer, error) {
@@ -86,15 +88,36 @@ func (p *Peer) opened(name string, dc *webrtc.DataChannel) {
 	}
 	p.streams[name] = s
 	complete := len(p.streams) == len(names())
+	p.flowing++
 	p.pumps.Add(1)
 	p.mu.Unlock()
 	go func() {
 		defer p.pumps.Done()
-		p.fail(s.pump())
+		p.dry(s, s.pump())
 	}()
 	if complete {
 		close(p.ready)
 	}
+}
+
+// dry ends a stream on which nothing more comes. When a connection is lost, that
+// is all of them, but each still has to take over what had arrived on it: the one
+// that is through first must not cut off the others.
+func (p *Peer) dry(s *stream, err error) {
+	if !errors.Is(err, ErrLost) {
+		p.fail(err)
+		return
+	}
+	s.end(err)
+	p.mu.Lock()
+	p.flowing--
+	last := p.flowing == 0
+	p.mu.Unlock()
+	if last {
+		p.fail(err)
+		return
+	}
+	time.AfterFunc(restLimit, func() { p.fail(err) })
 }
 
 func (p *Peer) hear() { p.heard.Store(int64(time.Since(p.start))) }

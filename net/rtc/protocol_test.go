@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"testing/synctest"
 )
 
 // nowhere is a channel that takes everything and says nothing.
@@ -54,6 +55,45 @@ func TestStreamMessages(t *testing.T) {
 	if want := []byte{1, 0, 8, 0, 0, 0, 'x'}; !bytes.Equal(got, want) {
 		t.Errorf("messages are %x, want %x: this needs a new version", got, want)
 	}
+}
+
+// When a connection is lost, an idle stream hears of it before a busy one has
+// taken over all that had arrived.
+func TestLostWithSomethingToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		idle, busy := newStream("idle", nowhere{}, func() {}), newStream("busy", nowhere{}, func() {})
+		lost := func() *Peer {
+			return &Peer{done: make(chan struct{}), streams: map[string]*stream{"idle": idle, "busy": busy}, flowing: 2}
+		}
+		p := lost()
+		p.dry(idle, ErrLost)
+		read := make(chan string)
+		go func() {
+			all, err := io.ReadAll(busy)
+			if err != nil {
+				t.Error(err)
+			}
+			read <- string(all)
+		}()
+		synctest.Wait()
+		if p.Err() != nil {
+			t.Fatal("the connection has ended before the rest was there")
+		}
+		if err := busy.receive([]byte{kindData, 'x'}); err != nil {
+			t.Fatal(err)
+		}
+		p.dry(busy, ErrLost)
+		if got := <-read; got != "x" || !errors.Is(p.Err(), ErrLost) {
+			t.Errorf("read %q, %v", got, p.Err())
+		}
+
+		p = lost() // a peer that ends one stream of a connection that stays
+		p.dry(idle, ErrLost)
+		<-p.Done()
+		if !errors.Is(p.Err(), ErrLost) {
+			t.Error(p.Err())
+		}
+	})
 }
 
 func FuzzReceive(f *testing.F) {
