@@ -250,18 +250,34 @@ func (s *Space) Stale() bool {
 // StaleBy is Stale, and tells whether this device made it so: then it is the one
 // to rotate, and the others need not wait whether somebody does.
 func (s *Space) StaleBy() (stale, here bool) {
-	epochs := s.members.Epochs()
-	for _, c := range s.members.Ops() {
+	epochs, ops := s.members.Epochs(), s.members.Ops()
+	known := func(c credential.Signed) bool { // to who made the newest key
+		return len(epochs) > 0 && s.members.Covers([]identity.ID{epochs[0].ID}, []identity.ID{c.ID})
+	}
+	for _, c := range ops {
 		ends := c.Kind == credential.SetRole && c.Role == credential.None || c.Kind == credential.DeviceCut ||
 			c.Kind == credential.Redeem && s.members.Role(c.Subject) == credential.None // it got the key, and lost to another
-		if !ends || c.Newer {
+		if !ends || c.Newer || known(c) {
 			continue
 		}
-		if len(epochs) == 0 || !s.members.Covers([]identity.ID{epochs[0].ID}, []identity.ID{c.ID}) {
-			stale, here = true, here || c.Device == s.device.Key()
+		if c.Kind == credential.SetRole && len(epochs) > 0 && !s.givenSince(c.Subject, epochs[0].ID, ops, known) {
+			continue // it is out already: leaving again and again must not use the keys up
 		}
+		stale, here = true, here || c.Device == s.device.Key()
 	}
 	return stale, here
+}
+
+// givenSince reports whether an identity can have got the key of an epoch: it
+// was a member by what the epoch's author knew, or by what they did not know.
+func (s *Space) givenSince(who, epoch identity.ID, ops []credential.Signed, known func(credential.Signed) bool) bool {
+	if s.members.RoleAt(who, []identity.ID{epoch}) > credential.None {
+		return true
+	}
+	return slices.ContainsFunc(ops, func(c credential.Signed) bool {
+		gives := c.Kind == credential.SetRole && c.Role > credential.None || c.Kind == credential.Redeem
+		return gives && c.Subject == who && !known(c)
+	})
 }
 
 // chunkKeys seals the chunks of large files under the key that is written with.

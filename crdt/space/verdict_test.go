@@ -445,6 +445,16 @@ func TestRotation(t *testing.T) {
 	if a.Stale() || a.Key() == first {
 		t.Error("the key is the same")
 	}
+	// That c leaves as well, which it does not know to be in vain, uses up no key.
+	if err := c.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.AddCredentials(t.Context(), c.Credentials()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Stale() {
+		t.Error("another key, against somebody who does not have the newest")
+	}
 	create(t, a, "two", "2")
 	settle(t, a)
 	// c gets everything by some way, and cannot read it.
