@@ -355,7 +355,7 @@ func TestCommandsWithoutDaemon(t *testing.T) {
 	w := NewWorld(t)
 	alice := w.Device("alice")
 	for _, args := range []string{"status", "down", "online", "offline", "space list", "space create x", "space info x", "space members x", "space share x", "app list", "app open x"} {
-		alice.Fails(exitNotRunning, "echofs up", strings.Fields(args)...)
+		alice.Fails(exitNotRunning, "start one in another terminal", strings.Fields(args)...)
 	}
 	if out := alice.Run("version"); !strings.HasPrefix(out, "echofs ") {
 		t.Errorf("version prints %q", out)

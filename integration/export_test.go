@@ -21,6 +21,7 @@ func TestExportWithLog(t *testing.T) {
 	alice.Write("notes/a.txt", "from alice\n")
 	bob.Sees("notes/a.txt", "from alice\n")
 	bob.Write("notes/b.txt", "from bob\n")
+	alice.Sees("notes/b.txt", "from bob\n") // it is an entry of the log
 
 	dir := filepath.Join(w.dir, "copied")
 	bob.Run("space", "export", "notes", dir, "--log")
