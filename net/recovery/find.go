@@ -15,12 +15,13 @@ type Mesh interface {
 	Join(topic [32]byte, h mesh.Handler) (leave func())
 }
 
-// maxHosts is how many hosts a guest listens to.
-const maxHosts = 64
+// maxHosts is how many hosts a guest listens to: anybody who knows the public key
+// of the words can come as many.
+const maxHosts = 32
 
 // Find asks those who wait for whoever has keys. self is this device on the mesh,
 // anybody. After each answer it goes on for as long as more says, since others may
-// know more. It tries until ctx ends: give it a deadline. The error matches
+// know more, though not to more than 32. It tries until ctx ends: give it a deadline. The error matches
 // ErrUnreachable.
 func Find(ctx context.Context, m Mesh, self identity.PublicKey, keys *identity.RecoveryKeys, more func(all []Help) time.Duration) ([]Help, error) {
 	words, _ := keys.Public()
@@ -32,7 +33,9 @@ func Find(ctx context.Context, m Mesh, self identity.PublicKey, keys *identity.R
 	for {
 		select {
 		case h := <-g.found:
-			all = append(all, h)
+			if all = append(all, h); len(all) == maxHosts {
+				return all, nil
+			}
 			enough = time.After(more(all))
 			continue
 		case <-enough:
@@ -90,6 +93,7 @@ func (g *guest) ask(l *mesh.Link) (help Help, err error) {
 		return help, fmt.Errorf("asking for help: %w", err)
 	}
 	words, _ := g.keys.Public()
+	size := 0
 	for {
 		frame, err := readFrame(l, conn)
 		if err != nil {
@@ -109,8 +113,10 @@ func (g *guest) ask(l *mesh.Link) (help Help, err error) {
 			}
 			help.Host, help.Chain = l.Peer.Device, frame.Body
 		case frameBox:
+			size += len(frame.Body)
 			help.Boxes = append(help.Boxes, frame.Body)
 		case frameSpace:
+			size += len(frame.Body)
 			help.Spaces = append(help.Spaces, frame.Body)
 		case frameEnd:
 			return help, nil
@@ -119,7 +125,7 @@ func (g *guest) ask(l *mesh.Link) (help Help, err error) {
 		default:
 			return help, errProtocol
 		}
-		if len(help.Boxes) > MaxSpaces || len(help.Spaces) > MaxSpaces {
+		if len(help.Boxes) > MaxSpaces || len(help.Spaces) > MaxSpaces || size > MaxHelp {
 			return help, errProtocol
 		}
 	}

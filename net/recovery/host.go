@@ -69,7 +69,9 @@ func (h *Host) Link(ctx context.Context, l *mesh.Link) error {
 	return nil
 }
 
+// send sends help, as much of it as a guest takes: boxes first, which tell most.
 func send(conn *wire.Conn, help Help) error {
+	left := MaxHelp
 	if err := conn.WriteFrame(frameChain, help.Chain); err != nil {
 		return err
 	}
@@ -78,6 +80,9 @@ func send(conn *wire.Conn, help Help) error {
 		list  [][]byte
 	}{{frameBox, help.Boxes}, {frameSpace, help.Spaces}} {
 		for _, data := range part.list[:min(len(part.list), MaxSpaces)] {
+			if left -= len(data); left < 0 {
+				break
+			}
 			if err := conn.WriteFrame(part.frame, data); err != nil {
 				return err
 			}

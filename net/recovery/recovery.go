@@ -49,6 +49,8 @@ const (
 	MaxSpace = 60 << 10
 	// MaxSpaces is how many spaces, and how many boxes, one host tells of.
 	MaxSpaces = 256
+	// MaxHelp is the most bytes that one host tells.
+	MaxHelp = 8 << 20
 
 	contextAsk = "echo/recovery/1"
 	patience   = 20 * time.Second

@@ -182,6 +182,53 @@ func (g *guestOnly) try(t *testing.T, h *Host, host, self *identity.Device) (Hel
 	return help, err
 }
 
+// However many hosts come, and however much they tell, a guest listens to so much.
+func TestHostsAreBounded(t *testing.T) {
+	keys := words(t, "a")
+	pub, _ := keys.Public()
+	ann, somebody := device(t, "ann", keys), device(t, "somebody", nil)
+	quiet := slog.New(slog.DiscardHandler)
+	m := hosts{t: t, guest: somebody, by: ann, on: map[[32]byte][]*Host{}}
+	for range maxHosts + 1 {
+		m.on[Topic(pub)] = append(m.on[Topic(pub)], NewHost(ann.Key(), pub, func() (Help, bool) { return Help{Chain: ann.Chain()}, true }, quiet))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	got, err := Find(ctx, m, somebody.Key(), keys, func([]Help) time.Duration { return time.Hour })
+	if err != nil || len(got) != maxHosts {
+		t.Errorf("%d answers count, %v", len(got), err)
+	}
+
+	much := Help{Chain: ann.Chain()}
+	for range MaxSpaces {
+		much.Spaces = append(much.Spaces, make([]byte, MaxSpace))
+	}
+	var b bytes.Buffer
+	if err := send(wire.NewConn(&b, limits), much); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(data []byte) (Help, error) {
+		conn := fed{from: bytes.NewReader(data)}
+		return (&guest{self: somebody.Key(), keys: keys}).ask(&mesh.Link{Peer: ann.Profile(), Sync: conn, Blobs: conn, Exporter: make([]byte, 32)})
+	}
+	if help, err := ask(b.Bytes()); err != nil || len(help.Spaces) != MaxHelp/MaxSpace {
+		t.Errorf("it heard of %d spaces, %v", len(help.Spaces), err)
+	}
+	b.Reset()
+	conn := wire.NewConn(&b, limits)
+	if err := conn.WriteFrame(frameChain, ann.Chain()); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range much.Spaces {
+		if err := conn.WriteFrame(frameSpace, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ask(b.Bytes()); !errors.Is(err, errProtocol) {
+		t.Errorf("a host that goes on and on: %v", err)
+	}
+}
+
 func TestNobodyThere(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
