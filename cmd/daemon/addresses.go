@@ -42,12 +42,16 @@ func (d *daemon) meet(urls []string) error { return d.learn(&d.settings.Met, max
 // Only bare hosts count: a guest must not make us ask a device of this network
 // for anything but its signaling.
 func (d *daemon) meetGuest(urls []string) error {
-	hosts := slices.DeleteFunc(slices.Clone(urls), func(raw string) bool {
+	return d.learn(&d.settings.Guests, maxGuests, bareHosts(urls))
+}
+
+// bareHosts returns the URLs that name a host and nothing there.
+func bareHosts(urls []string) []string {
+	return slices.DeleteFunc(slices.Clone(urls), func(raw string) bool {
 		u, err := url.Parse(raw)
 		return err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 			u.Path != "" && u.Path != "/" && u.Path != signaling.Path
 	})
-	return d.learn(&d.settings.Guests, maxGuests, hosts)
 }
 
 // learn connects to servers and remembers the newest on one of the lists of the

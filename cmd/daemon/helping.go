@@ -53,24 +53,33 @@ func (d *daemon) helpLocked() {
 	}
 }
 
-// help returns what there is of somebody who has the words of a public key.
+// help returns what there is of somebody who has the words of a public key. What
+// all spaces know says whether these are still their words: whoever has those of
+// before a recovery hears nothing, also of a space that does not know of it yet.
 func (d *daemon) help(who identity.ID, words identity.PublicKey) (help recovery.Help, known bool) {
 	var halo identity.Halo
+	if who == d.device.Identity() {
+		halo = d.device.Halo()
+	}
 	for _, s := range d.withOwn() {
-		h := s.Halo(who)
-		sign, _, ok := h.Recovery()
-		member := slices.ContainsFunc(s.Members(), func(m membership.Member) bool {
-			return m.Identity == who && m.Role > credential.None
-		})
-		if !ok || sign != words || !member || s.Standing() != space.Present {
-			continue
-		}
-		merged, err := halo.Merge(h)
+		merged, err := halo.Merge(s.Halo(who))
 		if err != nil {
 			d.log.Warn("an identity that is being recovered is not known in one piece", "err", err)
 			continue
 		}
 		halo = merged
+	}
+	if sign, _, ok := halo.Recovery(); !ok || sign != words {
+		return recovery.Help{}, false
+	}
+	for _, s := range d.withOwn() {
+		member := slices.ContainsFunc(s.Members(), func(m membership.Member) bool {
+			return m.Identity == who && m.Role > credential.None
+		})
+		if !member || s.Standing() != space.Present {
+			continue
+		}
+		known = true
 		if box := s.Meta(who); box != nil && !slices.ContainsFunc(help.Boxes, func(b []byte) bool { return string(b) == string(box) }) {
 			help.Boxes = append(help.Boxes, box)
 		}
@@ -88,7 +97,7 @@ func (d *daemon) help(who identity.ID, words identity.PublicKey) (help recovery.
 		}
 	}
 	help.Chain = halo.Chain()
-	return help, len(help.Chain) > 0
+	return help, known
 }
 
 // freshBox makes a recovery box as it is to be now.

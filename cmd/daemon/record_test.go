@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,8 @@ import (
 	"github.com/echofs/echofs/identity/codec"
 	"github.com/echofs/echofs/identity/credential"
 	"github.com/echofs/echofs/identity/membership"
+	"github.com/echofs/echofs/kube/web"
+	"github.com/echofs/echofs/net/recovery"
 )
 
 // sameAsEver compares an encoding with its golden file.
@@ -152,7 +157,11 @@ func TestWhatIsBelievedInARecovery(t *testing.T) {
 	}
 	f := findings{halo: d.Halo(), keys: keys}
 	f.records = map[identity.ID]record{}
-	if !f.signedHere(someRecord(genesis)) || f.signedHere(someRecord(foreign)) {
+	_, theirs, err := decodeRecord(encoded(t, someRecord(foreign)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.signedHere(someRecord(genesis), id) || f.signedHere(someRecord(foreign), theirs) {
 		t.Error("it is not seen who signed")
 	}
 	more := someRecord(genesis)
@@ -161,6 +170,140 @@ func TestWhatIsBelievedInARecovery(t *testing.T) {
 	f.add(id, more)
 	if got := f.records[id]; len(got.Keys) != 3 || len(got.Credentials) != 2 || len(got.Signal) != 1 {
 		t.Errorf("together they say %+v", got)
+	}
+}
+
+// A hostile member tells whatever it likes: it brings nobody into a space that
+// they are not in, and keeps nobody out of one that they are in.
+func TestWhatAHostileHostTells(t *testing.T) {
+	d, keys, genesis := founded(t)
+	_, _, foreign := founded(t)
+	at := time.Unix(1_800_000_000, 0)
+	second, err := membership.Found(d, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func(f *findings, recs ...record) {
+		var help recovery.Help
+		for _, rec := range recs {
+			help.Spaces = append(help.Spaces, encoded(t, rec))
+		}
+		f.collect([]recovery.Help{help})
+	}
+
+	// What the person signed in another space does not make them a member of Eve's.
+	bait := someRecord(foreign)
+	bait.Credentials = append(bait.Credentials, genesis, second.Raw)
+	f := findings{halo: d.Halo(), keys: keys}
+	if told(&f, bait); len(f.records) != 0 {
+		t.Errorf("they would join %+v", f.records)
+	}
+
+	// Nor does what it adds to a space of theirs make that useless.
+	poison := someRecord(genesis)
+	poison.Credentials = append(poison.Credentials, foreign, []byte("nonsense"))
+	poison.Signal = []string{"http://10.0.0.1/admin?do=it", "http://10.0.0.2:4480"}
+	poison.Keys = nil
+	for i := range feed.MaxKeys {
+		poison.Keys = append(poison.Keys, feed.Key{9, byte(i), byte(i >> 8)})
+	}
+	told(&f, poison, someRecord(genesis))
+	_, id, err := decodeRecord(encoded(t, someRecord(genesis)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := f.records[id]
+	if len(rec.Credentials) != 1 || slices.Contains(rec.Signal, poison.Signal[0]) || len(rec.Keys) > feed.MaxKeys-keptForOthers {
+		t.Errorf("it became a record of %d credentials and %d keys at %q", len(rec.Credentials), len(rec.Keys), rec.Signal)
+	}
+	s, err := joinAsDevice(space.Config{Dir: t.TempDir(), Device: d}, "notes", rec.Credentials, rec.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// Of the servers, those that were known first stay.
+	f.records = map[identity.ID]record{}
+	f.add(id, someRecord(genesis))
+	many := someRecord(genesis)
+	many.Signal = nil
+	for i := range 8 {
+		many.Signal = append(many.Signal, fmt.Sprintf("http://10.0.0.%d:4480", i))
+	}
+	f.add(id, many)
+	if got := f.records[id].Signal; len(got) != 8 || got[0] != someRecord(nil).Signal[0] {
+		t.Errorf("the servers are %q", got)
+	}
+
+	// What all say together can still be written down.
+	large := someRecord(genesis)
+	large.Credentials = append(large.Credentials, make([]byte, maxRecord-2000))
+	large.Keys = nil
+	for i := range feed.MaxKeys {
+		large.Keys = append(large.Keys, feed.Key{byte(i), byte(i >> 8), 1})
+	}
+	f.add(id, large)
+	if _, _, err := decodeRecord(encoded(t, f.records[id])); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever has the words of before a recovery hears nothing of any space, though
+// some do not know of the recovery yet.
+func TestOldWordsBringNothing(t *testing.T) {
+	d := unmounted(t)
+	d.web = web.New(web.Config{Log: d.log})
+	if err := d.web.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	defer func() { _ = d.web.Run(stopped) }() // which closes it
+	ann, old, _ := founded(t)
+	next, err := identity.NewRecoveryKeys([]byte(strings.Repeat("u", 32)), []byte(strings.Repeat("v", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := identity.Recover(old, ann.Halo(), "new", nil, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldPub, _ := old.Public()
+	nextPub, _ := next.Public()
+	for _, name := range []string{"one", "two"} {
+		s, err := d.newSpace(func(cfg space.Config) (*space.Space, error) { return space.Create(cfg, name) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Admit(ann.Chain(), credential.Editor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if help, known := d.help(ann.Identity(), oldPub); !known || len(help.Spaces) != 2 {
+		t.Errorf("before: %d spaces, %v", len(help.Spaces), known)
+	}
+	if err := d.sorted()[0].ImportChain(again.Chain()); err != nil {
+		t.Fatal(err)
+	}
+	if help, known := d.help(ann.Identity(), oldPub); known || help.Chain != nil || help.Boxes != nil || help.Spaces != nil {
+		t.Errorf("the old words bring %d spaces", len(help.Spaces))
+	}
+	if help, known := d.help(ann.Identity(), nextPub); !known || len(help.Spaces) != 2 {
+		t.Errorf("the new words bring %d spaces, %v", len(help.Spaces), known)
+	}
+	if err := d.sorted()[0].SetRole(t.Context(), ann.Identity(), credential.None); err != nil {
+		t.Fatal(err)
+	}
+	if help, known := d.help(ann.Identity(), nextPub); !known || len(help.Spaces) != 1 {
+		t.Errorf("removed from one space: %d spaces, %v", len(help.Spaces), known)
+	}
+	if err := d.sorted()[1].SetRole(t.Context(), ann.Identity(), credential.None); err != nil {
+		t.Fatal(err)
+	}
+	if help, known := d.help(ann.Identity(), nextPub); known {
+		t.Errorf("removed from all spaces: %d spaces", len(help.Spaces))
 	}
 }
 

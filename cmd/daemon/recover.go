@@ -14,6 +14,8 @@ import (
 	"github.com/echofs/echofs/crdt/feed"
 	"github.com/echofs/echofs/identity"
 	"github.com/echofs/echofs/identity/credential"
+	"github.com/echofs/echofs/identity/invitation"
+	"github.com/echofs/echofs/identity/membership"
 	"github.com/echofs/echofs/identity/phrase"
 	"github.com/echofs/echofs/net/mesh"
 	"github.com/echofs/echofs/net/recovery"
@@ -142,7 +144,7 @@ func (d *daemon) regain(ctx context.Context, req localapi.RecoverRequest, own []
 	if n.device, err = identity.Recover(keys, halo, name, keep, nextKeys); err != nil {
 		return n, out, err
 	}
-	n.words, n.signal = &next, slices.Clone(req.Signal)
+	n.words = &next
 	for _, info := range halo.Devices() {
 		if !slices.Contains(keep, info.Key) {
 			out.Revoked = append(out.Revoked, info.Name)
@@ -157,6 +159,7 @@ func (d *daemon) regain(ctx context.Context, req localapi.RecoverRequest, own []
 	for _, rec := range f.records {
 		n.signal = append(n.signal, rec.Signal...)
 	}
+	n.signal = append(n.signal, req.Signal...) // last, since the last are kept
 	out.Spaces, out.Waiting, out.Lost = f.names(f.offered), f.names(f.waiting), f.lost
 	return n, out, nil
 }
@@ -259,7 +262,20 @@ func (f *findings) collect(found []recovery.Help) {
 	for _, help := range found {
 		for _, data := range help.Spaces {
 			rec, id, err := decodeRecord(data)
-			if _, named := f.records[id]; err == nil && (named || f.signedHere(rec)) {
+			if err != nil {
+				continue
+			}
+			rec = asToldByAHost(rec)
+			if have, named := f.records[id]; named || f.signedHere(rec, id) {
+				if room := max(0, feed.MaxKeys-keptForOthers-len(have.Keys)); len(rec.Keys) > room {
+					rec.Keys = slices.DeleteFunc(rec.Keys, func(k feed.Key) bool {
+						if slices.Contains(have.Keys, k) {
+							return false
+						}
+						room--
+						return room < 0
+					})
+				}
 				f.add(id, rec)
 				f.offered[id] = true
 			}
@@ -277,8 +293,31 @@ func (f *findings) collect(found []recovery.Help) {
 	}
 }
 
-// add takes a record, with the credentials of who has most of them and the keys
-// of all.
+// keptForOthers is how many places for keys no host fills: a space whose ring is
+// full of one host's inventions would never learn its own.
+const keptForOthers = 32
+
+// asToldByAHost leaves of a record what a host, whoever it is, can do no harm
+// with: if not all credentials are of the space, the GENESIS alone, or nobody
+// could join by it; and servers that are asked for nothing but their signaling.
+func asToldByAHost(rec record) record {
+	members := membership.New()
+	for _, raw := range rec.Credentials {
+		c, err := credential.Decode(raw)
+		if err == nil {
+			_, err = members.Add(c)
+		}
+		if err != nil {
+			rec.Credentials = rec.Credentials[:1]
+			break
+		}
+	}
+	rec.Signal = bareHosts(rec.Signal)
+	return rec
+}
+
+// add takes a record, with the credentials of who has most of them, the keys of
+// all, and the servers of the first. Together they are still a record.
 func (f *findings) add(id identity.ID, rec record) {
 	have, known := f.records[id]
 	if !known {
@@ -293,20 +332,28 @@ func (f *findings) add(id identity.ID, rec record) {
 	if len(rec.Credentials) > len(have.Credentials) {
 		have.Credentials = rec.Credentials
 	}
-	have.Signal = append(slices.Clone(rec.Signal), have.Signal...)
-	slices.Sort(have.Signal)
-	have.Signal = slices.Compact(have.Signal)
-	have.Signal = have.Signal[:min(len(have.Signal), maxInvited)]
+	have.Signal = slices.Clone(have.Signal)
+	for _, url := range rec.Signal {
+		if len(have.Signal) < invitation.MaxSignal && !slices.Contains(have.Signal, url) {
+			have.Signal = append(have.Signal, url)
+		}
+	}
+	if data, err := have.encode(); err != nil || len(data) > maxRecord {
+		have.Credentials = have.Credentials[:1] // members have the others
+	}
 	f.records[id] = have
 }
 
-// signedHere reports whether a device of the person has made one of a space's
-// credentials.
-func (f *findings) signedHere(rec record) bool {
+// signedHere reports whether the person has made one of a space's credentials, by
+// a device of theirs. One that they made in another space says nothing.
+func (f *findings) signedHere(rec record, id identity.ID) bool {
 	return slices.ContainsFunc(rec.Credentials, func(raw []byte) bool {
 		c, err := credential.Decode(raw)
+		if err != nil || c.ID != id && c.Space != id || c.Identity != f.halo.Identity() {
+			return false
+		}
 		_, known := f.halo.Known(c.Device)
-		return err == nil && known
+		return known
 	})
 }
 
