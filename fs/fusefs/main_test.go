@@ -307,12 +307,28 @@ func startWith(t testing.TB, variable string, work any, as *syscall.SysProcAttr)
 func (p *server) stop(t testing.TB) {
 	t.Helper()
 	p.stdin.Close()
-	watchdog := time.AfterFunc(5*time.Minute, func() { p.cmd.Process.Signal(os.Interrupt) })
+	watchdog := time.AfterFunc(5*time.Minute, func() {
+		t.Logf("the serving process does not end; in its mounts are %q", inMounts())
+		p.cmd.Process.Signal(syscall.SIGQUIT) // and says where it is
+	})
 	err := p.cmd.Wait()
 	watchdog.Stop()
 	if err != nil || p.log.String() != "" && os.Getenv("ECHOFS_TEST_DEBUG") == "" {
 		t.Errorf("the serving process: %v\n%s", err, p.log)
 	}
+}
+
+// inMounts lists what processes have open in mounts of ours.
+func inMounts() (all []string) {
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	folders, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range append(links, folders...) {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, os.TempDir()) && strings.Contains(target, "/"+shared) {
+			name, _ := os.ReadFile(filepath.Join("/proc", strings.Split(link, "/")[2], "cmdline"))
+			all = append(all, fmt.Sprintf("%s of %.200s: %s", link, strings.ReplaceAll(string(name), "\x00", " "), target))
+		}
+	}
+	return all
 }
 
 // lines collects what a process prints.
