@@ -152,7 +152,7 @@ func (d *daemon) boxBody(k *records) ([]byte, error) {
 // the last change.
 func (d *daemon) keepBoxes(k *records, now time.Time) error {
 	_, seal, ok := d.device.Halo().Recovery()
-	if !ok {
+	if !ok || k.all == nil { // a box made of records that could not be read would be empty
 		return nil
 	}
 	body, err := d.boxBody(k)

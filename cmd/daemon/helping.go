@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/echofs/echofs/crdt/space"
@@ -22,20 +23,28 @@ func (d *daemon) helpLocked() {
 		words identity.PublicKey
 	}
 	people := map[[32]byte]person{}
+	// Always in the same order, or topics would come and go where they are too
+	// many; and first those of our own person, whose place nobody takes by claiming
+	// their words.
 	spaces := make([]*openSpace, 0, len(d.spaces)+1)
-	for _, s := range d.spaces {
-		spaces = append(spaces, s)
-	}
 	if d.personal != nil {
 		spaces = append(spaces, d.personal)
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(d.spaces), identity.ID.Compare) {
+		spaces = append(spaces, d.spaces[id])
 	}
 	for _, s := range spaces {
 		if s.leave == nil || s.Standing() != space.Present {
 			continue
 		}
 		for _, m := range s.Members() {
-			if words, _, ok := s.Halo(m.Identity).Recovery(); ok && len(people) < maxHelped {
-				people[recovery.Topic(words)] = person{m.Identity, words}
+			words, _, ok := s.Halo(m.Identity).Recovery()
+			if !ok || len(people) == maxHelped {
+				continue
+			}
+			topic := recovery.Topic(words)
+			if _, taken := people[topic]; !taken {
+				people[topic] = person{m.Identity, words}
 			}
 		}
 	}

@@ -30,6 +30,9 @@ const (
 	seenName = "seen/"
 	// lookAgain is how often it is looked for what nobody told.
 	lookAgain = 5 * time.Second
+	// maxFollowed is how many spaces may be here before no more are joined only
+	// because another device of the person, which may be stolen, is in them.
+	maxFollowed = 1024
 )
 
 // What a device has done about a record.
@@ -94,7 +97,17 @@ func makePersonal(dir string, make func(space.Config) (*space.Space, error)) err
 	if err := s.Close(); err != nil {
 		return err
 	}
-	return os.Rename(tmp, dir)
+	// It has to be there before the keys are, by which the words of before end.
+	return errors.Join(syncDir(tmp), os.Rename(tmp, dir), syncDir(filepath.Dir(dir)))
+}
+
+// syncDir makes the names in a folder survive a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // own returns the HALO space; nil if there is none.
@@ -152,6 +165,7 @@ func (d *daemon) reconcile(ctx context.Context, k *records) error {
 	}
 	here, left, broken := d.placeOfSpaces()
 	var errs []error
+	count := len(here)
 	for _, id := range slices.SortedFunc(maps.Keys(k.all), identity.ID.Compare) {
 		rec := k.all[id]
 		seen, err := k.lastSeen(id)
@@ -178,7 +192,10 @@ func (d *daemon) reconcile(ctx context.Context, k *records) error {
 		case left[id] && seen == seenIn: // left here
 			rec.Left = true
 			err = errors.Join(k.write(id, rec), k.see(id, seenLeft))
+		case count >= maxFollowed:
+			err = fmt.Errorf("%s, in which you are on another device: this device is in %d spaces, and joins no more by itself", rec.Name, count)
 		default:
+			count++
 			if err = d.follow(ctx, id, rec); err == nil {
 				err = k.see(id, seenIn)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -143,6 +144,16 @@ func TestBoxes(t *testing.T) {
 	}
 	if _, err := openBox(keys, d.Halo(), forged); !errors.Is(err, errBox) {
 		t.Errorf("a box that somebody else has signed: %v", err)
+	}
+}
+
+// Of records that cannot be read no box is made: it would be empty, and take the
+// place of those that are not.
+func TestNoBoxWithoutRecords(t *testing.T) {
+	ann, _, _ := founded(t)
+	d := &daemon{device: ann, log: slog.New(slog.DiscardHandler)}
+	if err := d.keepBoxes(&records{}, time.Unix(1_800_000_000, 0)); err != nil || d.boxed != nil {
+		t.Errorf("a box of %d bytes, %v", len(d.boxed), err)
 	}
 }
 
