@@ -186,6 +186,9 @@ func (s *Space) SetMeta(ext []byte) error {
 // Meta returns what an identity published with SetMeta.
 func (s *Space) Meta(who identity.ID) []byte { return s.members.Meta(who) }
 
+// MetaBy returns the device that keeps Meta; zero if nothing is kept.
+func (s *Space) MetaBy(who identity.ID) identity.PublicKey { return s.members.MetaBy(who) }
+
 // one is an act of one credential.
 func one(fn func(m *membership.State, now time.Time) (credential.Signed, error)) func(*membership.State, time.Time) ([]credential.Signed, error) {
 	return func(m *membership.State, now time.Time) ([]credential.Signed, error) {

@@ -95,6 +95,16 @@ func (s *State) Meta(who identity.ID) []byte {
 	return nil
 }
 
+// MetaBy returns the device that keeps Meta; zero if nothing is kept.
+func (s *State) MetaBy(who identity.ID) identity.PublicKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.said(who, credential.Meta); n != nil {
+		return n.Device
+	}
+	return identity.PublicKey{}
+}
+
 // Members returns the present members, founder first, then by identity.
 func (s *State) Members() []Member {
 	s.mu.Lock()
