@@ -157,6 +157,67 @@ func TestNoBoxWithoutRecords(t *testing.T) {
 	}
 }
 
+// A stolen device can leave a box that says it is the newest and is empty; when
+// the device is revoked the box is made anew.
+func TestBoxesOfARevokedDevice(t *testing.T) {
+	d := unmounted(t)
+	ann, keys, _ := founded(t)
+	d.device = ann
+	joining, err := identity.NewDeviceRequest(nil, ann.Identity(), "stolen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := ann.AddDevice(joining.Request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen, err := joining.Finish(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.newSpace(func(cfg space.Config) (*space.Space, error) { return space.Create(cfg, "notes") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prove(); err != nil {
+		t.Fatal(err)
+	}
+	k := &records{space: s.Space, all: map[identity.ID]record{}}
+	body, err := d.boxBody(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, seal := keys.Public()
+	bad := encoded(t, box{boxVersion, sumOfBox(seal, body), []byte("nothing")})
+	theirs, err := joinAsDevice(space.Config{Dir: t.TempDir(), Device: stolen}, "notes", s.Credentials(), s.Keyring().Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(theirs.SetMeta(bad), s.AddCredentials(t.Context(), theirs.Credentials()), theirs.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s.MetaBy(ann.Identity()) != stolen.Key() {
+		t.Fatal("it is not seen who left the box")
+	}
+	if err := ann.RevokeDevice(stolen.Key()); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	for range 2 { // at first it waits whether something else changes
+		if err := d.keepBoxes(k, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+	}
+	if _, err := openBox(keys, ann.Halo(), s.Meta(ann.Identity())); err != nil || s.MetaBy(ann.Identity()) != ann.Key() {
+		t.Errorf("the box is what the stolen device left: %v", err)
+	}
+	heads := s.CredentialHeads()
+	if err := d.keepBoxes(k, now); err != nil || !slices.Equal(heads, s.CredentialHeads()) {
+		t.Errorf("it is made again and again: %v", err)
+	}
+}
+
 // What a host says of a space counts if a box names the space, or a device of the
 // person has signed something in it.
 func TestWhatIsBelievedInARecovery(t *testing.T) {
