@@ -118,7 +118,8 @@ func (c *command) printRecovered(r localapi.Recovered, running bool) {
 	if len(r.Spaces)+len(r.Waiting) == 0 {
 		c.ui.notef("You are yourself again, and no space could be recovered: have others invite you anew.\n")
 	}
-	c.ui.notef("The words you typed are of no use any more. Write the new ones down: echofs halo recovery\n")
+	c.ui.notef("The words you typed end with this. Write the new ones down: echofs halo recovery\n")
+	c.ui.notef("Keep the old paper until your spaces are here: if they never come, the old words may still be good.\n")
 	if !running {
 		c.ui.notef("First: echofs up, which brings your spaces here\n")
 	}
