@@ -58,7 +58,7 @@ func (d *Device) setLocked(h Halo) (changed bool, err error) {
 }
 
 // state adds a statement of this device.
-func (d *Device) state(b body) error {
+func (d *Device) state(b body, also ...ed25519.PrivateKey) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	own := d.Halo()
@@ -66,7 +66,7 @@ func (d *Device) state(b body) error {
 		return ErrRevoked
 	}
 	b.Version, b.Deps = statementVersion, own.heads(own.all())
-	h, err := own.with(b, d.private)
+	h, err := own.with(b, append([]ed25519.PrivateKey{d.private}, also...)...)
 	if err != nil {
 		return err
 	}
@@ -141,5 +141,5 @@ func (d *Device) RenameDevice(key PublicKey, name string) error {
 func (d *Device) SetRecovery(keys *RecoveryKeys) error {
 	b := body{Kind: kindRecovery}
 	b.RecoverySign, b.RecoverySeal = keys.Public()
-	return d.state(b)
+	return d.state(b, keys.sign)
 }

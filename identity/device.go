@@ -77,10 +77,12 @@ func NewIdentity(start Start) (*Device, error) {
 		return nil, err
 	}
 	genesis := body{Version: statementVersion, Kind: kindGenesis, Seal: d.SealKey(), Name: start.Name, DeviceName: start.DeviceName}
+	keys := []ed25519.PrivateKey{identityKey, d.private}
 	if start.Recovery != nil {
 		genesis.RecoverySign, genesis.RecoverySeal = start.Recovery.Public()
+		keys = append(keys, start.Recovery.sign)
 	}
-	st, err := genesis.sign(identityKey, d.private)
+	st, err := genesis.sign(keys...)
 	if err != nil {
 		return nil, err
 	}

@@ -580,14 +580,15 @@ func TestReadHaloRefuses(t *testing.T) {
 		{"two beginnings", list(raws[0], his[0]), ErrBadChain},
 		{"a signature of the genesis changed", list(tamper(raws[0], 1)), ErrBadChain},
 		{"the other signature of the genesis changed", list(tamper(raws[0], 2)), ErrBadChain},
+		{"the signature of the genesis by the recovery key changed", list(tamper(raws[0], 3)), ErrBadChain},
 		{"body changed", list(raws[0], tamper(raws[1], 0)), ErrBadChain},
 		{"added by a stranger", list(raws[0], by(bob, body{Kind: kindRevoke, Deps: []ID{genesis}, Device: a.Key()})), ErrBadChain},
 		{"device added without its consent", list(raws[0], by(a, body{Kind: kindAdd, Deps: []ID{genesis}, Device: bob.Key(), Seal: bob.SealKey(), Consent: make([]byte, 64)})), ErrBadChain},
 		{"device that consented to another identity", list(raws[0], by(a, body{Kind: kindAdd, Deps: []ID{genesis}, Device: c.Device, Seal: c.Seal, DeviceName: c.Name, Consent: sig})), ErrBadChain},
 		{"revocation of a device that is not there", list(raws[0], by(a, body{Kind: kindRevoke, Deps: []ID{genesis}, Device: bob.Key()})), ErrBadChain},
 		{"revocation of a device that is not there yet", list(raws[0], raws[1], by(a, body{Kind: kindRevoke, Deps: []ID{genesis}, Device: p.devices["b"].Key()})), ErrBadChain},
-		{"second recovery", list(raws[0], by(a, recoveryBody(t, genesis))), ErrBadChain},
-		{"reset by a device", list(raws[0], by(a, body{Kind: kindReset, Deps: []ID{genesis}, Seal: bob.SealKey(), RecoverySign: bob.Key(), RecoverySeal: bob.SealKey()}, bob.private)), ErrBadChain},
+		{"second recovery", list(raws[0], by(a, recoveryBody(t, genesis), words(t, "mine").sign)), ErrBadChain},
+		{"reset by a device", list(raws[0], by(a, body{Kind: kindReset, Deps: []ID{genesis}, Seal: bob.SealKey(), RecoverySign: bob.Key(), RecoverySeal: bob.SealKey()}, bob.private, bob.private)), ErrBadChain},
 		{"own addition in the future", list(raws[0], raws[1], by(p.devices["c"], body{Kind: kindRevoke, Deps: []ID{add}, Device: a.Key()})), ErrBadChain},
 		{"a later genesis, not signed", list(codec.Raw(newer)), ErrBadChain},
 		{"a later genesis", list(codec.Raw(mustMarshal(t, [][]byte{signedNewer, a.Sign(ContextIdentity, signedNewer)}))), ErrNewerChain},
@@ -619,4 +620,31 @@ func mustMarshal(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// Nobody takes the words of somebody else for theirs: whoever looks for their
+// own identity by its recovery key finds no other.
+func TestRecoveryKeysSign(t *testing.T) {
+	a := device(t, 1, "a")
+	victims, others := words(t, "victim"), words(t, "other")
+	for _, k := range []kind{kindGenesis, kindRecovery, kindReset} {
+		b := body{Version: statementVersion, Kind: k}
+		keys := []ed{others.sign, a.private}
+		switch k {
+		case kindRecovery:
+			keys = keys[1:]
+		default:
+			b.Seal = a.SealKey()
+		}
+		b.RecoverySign, b.RecoverySeal = victims.Public()
+		if _, err := b.sign(keys...); err == nil {
+			t.Errorf("kind %d names recovery keys that did not sign", k)
+		}
+		if _, err := b.sign(append(keys, others.sign)...); err == nil {
+			t.Errorf("kind %d names recovery keys, and others signed", k)
+		}
+		if _, err := b.sign(append(keys, victims.sign)...); err != nil {
+			t.Errorf("kind %d: %v", k, err)
+		}
+	}
 }

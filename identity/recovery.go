@@ -77,7 +77,7 @@ func recoverWith(random io.Reader, keys *RecoveryKeys, h Halo, deviceName string
 	}
 	slices.SortFunc(b.Keep, func(a, b PublicKey) int { return slices.Compare(a[:], b[:]) })
 	b.RecoverySign, b.RecoverySeal = next.Public()
-	reset, err := h.with(b, keys.sign, d.private)
+	reset, err := h.with(b, keys.sign, d.private, next.sign)
 	if err != nil {
 		return nil, fmt.Errorf("recovering the identity: %w", err)
 	}

@@ -35,7 +35,7 @@ type body struct {
 	Version      uint64      `cbor:"1,keyasint"`
 	Kind         kind        `cbor:"2,keyasint"`
 	Deps         []ID        `cbor:"3,keyasint,omitempty"` // heads its author knew, sorted
-	By           []PublicKey `cbor:"4,keyasint"`           // who signs; the device of a genesis or reset is the second
+	By           []PublicKey `cbor:"4,keyasint"`           // who signs: the device of a genesis or reset second, new recovery keys last
 	Device       PublicKey   `cbor:"5,keyasint,omitzero"`  // that is added, revoked or named
 	Seal         []byte      `cbor:"6,keyasint,omitempty"` // seal key of the new device
 	Name         string      `cbor:"7,keyasint,omitempty"` // of the person
@@ -222,8 +222,14 @@ func (b *body) check() error {
 	if rest.Device != (PublicKey{}) || rest.Seal != nil || rest.Name != "" || rest.DeviceName != "" || rest.RecoverySign != (PublicKey{}) || rest.RecoverySeal != nil || rest.Keep != nil || rest.Consent != nil {
 		return fmt.Errorf("kind %d with a field of another", b.Kind)
 	}
-	if len(b.By) != signers || signers == 2 && b.By[0] == b.By[1] {
+	if b.RecoverySeal != nil { // or somebody could take the words of another for theirs
+		signers++
+	}
+	if len(b.By) != signers || (b.Kind == kindGenesis || b.Kind == kindReset) && b.By[0] == b.By[1] {
 		return fmt.Errorf("kind %d with %d signers", b.Kind, len(b.By))
+	}
+	if b.RecoverySeal != nil && b.By[signers-1] != b.RecoverySign {
+		return errors.New("recovery keys whose owner did not sign")
 	}
 	return nil
 }
