@@ -89,10 +89,16 @@ func New(dir string, v *vfs.FS, opts Options) (*Mount, error) {
 		server.Serve()
 	}()
 	m.told.Go(func() { m.inval.run(ctx) })
-	m.live.Go(func() { fs.live.run(live) })
-	if err := server.WaitMount(); err != nil {
+	// The library opens a file of the mount for a moment. A process that started
+	// meanwhile, such as a helper, would have it open as long as it lives, and
+	// the mount could not be unmounted.
+	syscall.ForkLock.RLock()
+	err = server.WaitMount()
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		return nil, errors.Join(explain(path, err), m.Unmount())
 	}
+	m.live.Go(func() { fs.live.run(live) })
 	return m, nil
 }
 
