@@ -74,9 +74,10 @@ func (f *fake) Revoke(_ context.Context, id string) (localapi.Invitation, error)
 	return localapi.Invitation{ID: id, Space: "notes", Used: []string{"ben"}}, nil
 }
 
-func (f *fake) Door(_ context.Context, req localapi.DoorRequest) ([]localapi.DoorEvent, error) {
-	if req.After >= len(f.events) {
-		return nil, &localapi.Error{Code: localapi.Failed, Message: "the test has no more events"}
+func (f *fake) Door(ctx context.Context, req localapi.DoorRequest) ([]localapi.DoorEvent, error) {
+	if req.After >= len(f.events) { // nothing more happens
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	if f.answers == nil {
 		return f.events[req.After:], nil
