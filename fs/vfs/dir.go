@@ -156,14 +156,23 @@ func (f *FS) Mkdir(c Caller, parent Ino, name string, mode uint32) (Attr, error)
 	return in.attr(f.who(c), nil)
 }
 
-func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
+// free reports whether something can be made at a name: EEXIST if there is
+// something, ENOENT if the folder is gone; mu is held.
+func (v *volume) free(dir *inode, name string) error {
 	if _, err := v.child(dir, name); err == nil {
-		return nil, syscall.EEXIST
+		return syscall.EEXIST
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return err
 	}
 	if dir.state == stateOrphan {
-		return nil, syscall.ENOENT
+		return syscall.ENOENT
+	}
+	return nil
+}
+
+func (v *volume) mkdir(dir *inode, name string, mode uint32) (*inode, error) {
+	if err := v.free(dir, name); err != nil {
+		return nil, err
 	}
 	if dir.state == stateScratch || scratchName(name, true) || v.ignores(dir, name, true) {
 		path, err := v.scratchPath(dir, name)

@@ -1,7 +1,6 @@
 package vfs
 
 import (
-	"errors"
 	"os"
 	"syscall"
 
@@ -39,13 +38,8 @@ func (f *FS) Link(c Caller, ino, parent Ino, name string) (Attr, error) {
 }
 
 func (v *volume) link(in, dir *inode, name string) (*inode, error) {
-	if _, err := v.child(dir, name); err == nil {
-		return nil, syscall.EEXIST
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if err := v.free(dir, name); err != nil {
 		return nil, err
-	}
-	if dir.state == stateOrphan {
-		return nil, syscall.ENOENT
 	}
 	local := dir.state == stateScratch || scratchName(name, false)
 	switch {

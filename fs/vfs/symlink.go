@@ -1,7 +1,6 @@
 package vfs
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -53,13 +52,8 @@ func (f *FS) Symlink(c Caller, parent Ino, name, target string) (Attr, error) {
 }
 
 func (v *volume) symlink(dir *inode, name, target string) (*inode, error) {
-	if _, err := v.child(dir, name); err == nil {
-		return nil, syscall.EEXIST
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if err := v.free(dir, name); err != nil {
 		return nil, err
-	}
-	if dir.state == stateOrphan {
-		return nil, syscall.ENOENT
 	}
 	if dir.state == stateScratch || scratchName(name, false) || v.ignores(dir, name, false) {
 		path, err := v.scratchPath(dir, name)
