@@ -102,13 +102,7 @@ func (d *daemon) deviceHost(own *openSpace, inv invitation.Invitation) mesh.Hand
 	o := d.doorLocked(inv.ID())
 	return admission.HostPIN(admission.PINConfig{
 		Common: d.common(own), Invitation: inv, Ledger: own.pins,
-		Tried: func(who identity.Profile, left int) {
-			o.tell(localapi.DoorEvent{Kind: localapi.DoorWrong, Name: who.Name, Identity: who.Identity.String(), Left: left})
-			if left == 0 {
-				o.end(localapi.StateBurned)
-			}
-		},
-		Confirm: o.confirm,
+		Tried: o.tried, Confirm: o.confirm,
 		Admit: func(who identity.Profile, request []byte, again bool) (space.Admission, []byte, error) {
 			extra, err := d.addDevice(own, who.Name, request, again)
 			if err == nil {

@@ -160,13 +160,7 @@ func (d *daemon) pinHost(s *openSpace, inv invitation.Invitation) mesh.Handler {
 	o := d.doorLocked(inv.ID())
 	return admission.HostPIN(admission.PINConfig{
 		Common: d.common(s), Invitation: inv, Ledger: s.pins,
-		Tried: func(who identity.Profile, left int) {
-			o.tell(localapi.DoorEvent{Kind: localapi.DoorWrong, Name: who.Name, Identity: who.Identity.String(), Left: left})
-			if left == 0 {
-				o.end(localapi.StateBurned)
-			}
-		},
-		Confirm: o.confirm,
+		Tried: o.tried, Confirm: o.confirm,
 		Admit: func(who identity.Profile, chain []byte, again bool) (space.Admission, []byte, error) {
 			if again && !s.Member(who.Device) {
 				return space.Admission{}, nil, fmt.Errorf("%s was removed: %w", who.Name, admission.ErrUsed)
@@ -244,4 +238,12 @@ func (d *daemon) openPINs(s *space.Space) *admission.Ledger {
 		return nil
 	}
 	return pins
+}
+
+// tried tells that somebody gave a wrong PIN, and how often that may still happen.
+func (o *door) tried(who identity.Profile, left int) {
+	o.tell(localapi.DoorEvent{Kind: localapi.DoorWrong, Name: who.Name, Identity: who.Identity.String(), Left: left})
+	if left == 0 {
+		o.end(localapi.StateBurned)
+	}
 }

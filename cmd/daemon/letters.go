@@ -16,10 +16,10 @@ import (
 	"github.com/echofs/echofs/net/mesh"
 )
 
-// Invitations to people one knows, or whose card one has. A letter that was sent is kept with the space
-// it invites to, until it is delivered; one that came is kept with the space it
-// came by, until it is accepted, refused or old. What a card brought is kept with
-// the HALO space.
+// Invitations to people one knows, or whose card one has. A letter that was sent
+// is kept with the space it invites to, until it is delivered; one that came is
+// kept with the space it came by, until it is accepted, refused or old. What a
+// card brought is kept with the HALO space.
 
 const (
 	inboxName  = "inbox"  // Local value of a space
