@@ -171,16 +171,7 @@ func (s *Space) holds(id identity.ID) (bool, error) {
 	if known, err := s.knows(id); known || err != nil {
 		return known, err
 	}
-	aside := false
-	err := s.view(func(tx *store.Tx) error {
-		_, err := tx.Meta(metaAside + string(id[:]))
-		aside = err == nil
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	return aside, err
+	return s.stored(metaAside + string(id[:]))
 }
 
 // thin splits proofs into those to keep and those that are of no use: of one

@@ -188,16 +188,20 @@ func (s *Space) knows(id identity.ID) (bool, error) {
 	if fresh {
 		return true, nil
 	}
-	known := false
-	err := s.view(func(tx *store.Tx) error {
-		_, err := tx.Meta(metaEntry + string(id[:]))
-		known = err == nil
+	return s.stored(metaEntry + string(id[:]))
+}
+
+// stored reports whether the store has a value of a name.
+func (s *Space) stored(name string) (has bool, err error) {
+	err = s.view(func(tx *store.Tx) error {
+		_, err := tx.Meta(name)
+		has = err == nil
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		return err
 	})
-	return known, err
+	return has, err
 }
 
 // maxAuths bounds the entries whose Auth is remembered: each may be read from
