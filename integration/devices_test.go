@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,34 +15,8 @@ import (
 
 // InviteDevice starts `echofs halo device invite`, which waits for a device.
 func (d *Device) InviteDevice(ctx context.Context, args ...string) *sharing {
-	t := d.w.t
-	t.Helper()
-	s := &sharing{d: d, cmd: d.command(ctx, append([]string{"halo", "device", "invite"}, args...)...), stderr: &logBuffer{}}
-	var err error
-	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.cmd.Stderr = s.stderr
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("no invitation: %v\n%s", err, s.stderr.tail())
-	}
-	s.url = strings.TrimSpace(line)
-	d.w.Eventually("device invite shows the PIN", func() error {
-		if m := pinIn.FindStringSubmatch(s.stderr.tail()); m != nil {
-			s.pin = m[1]
-			return nil
-		}
-		return errors.New(s.stderr.tail())
-	})
-	return s
+	d.w.t.Helper()
+	return d.invites(ctx, append([]string{"halo", "device", "invite"}, args...)...)
 }
 
 // Becomes makes d, on which a daemon runs or none, another device of old's person.

@@ -60,9 +60,15 @@ var pinIn = regexp.MustCompile(`this PIN.*: (\d{3} \d{3})\n`)
 
 // SharePIN starts sharing with a PIN.
 func (d *Device) SharePIN(ctx context.Context, space string) *sharing {
+	d.w.t.Helper()
+	return d.invites(ctx, "space", "share", space, "--pin")
+}
+
+// invites starts a command that prints an invitation and a PIN and waits.
+func (d *Device) invites(ctx context.Context, args ...string) *sharing {
 	t := d.w.t
 	t.Helper()
-	s := &sharing{d: d, cmd: d.command(ctx, "space", "share", space, "--pin"), stderr: &logBuffer{}}
+	s := &sharing{d: d, cmd: d.command(ctx, args...), stderr: &logBuffer{}}
 	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -80,7 +86,7 @@ func (d *Device) SharePIN(ctx context.Context, space string) *sharing {
 		t.Fatalf("no invitation: %v\n%s", err, s.stderr.tail())
 	}
 	s.url = strings.TrimSpace(line)
-	d.w.Eventually("share --pin shows the PIN", func() error {
+	d.w.Eventually(strings.Join(args, " ")+" shows the PIN", func() error {
 		if m := pinIn.FindStringSubmatch(s.stderr.tail()); m != nil {
 			s.pin = m[1]
 			return nil
